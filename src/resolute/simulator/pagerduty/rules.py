@@ -1,0 +1,42 @@
+"""The limits and the doubtful points of the real service, each as a switch.
+
+Where PagerDuty documents no answer, or users have seen two, the default is the stricter reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, timedelta, tzinfo
+from typing import Literal
+
+
+@dataclass(slots=True)
+class Rules:
+    """Settings of the simulated account; change them at any time.
+
+    Attributes:
+        processing_delay: time between a 202 and its effect being visible. PagerDuty names none.
+        events_per_minute: accepted events per routing key in any 60 seconds, None for no limit.
+            Source: PagerDuty Events API v2 overview, "Rate limits" (about 120).
+        unknown_key: answer to a well-formed routing key that no service has. "reject" is a 400
+            with plain text, "drop" a 202 without effect; users report both.
+        oversize_status: status for a request above `max_event_bytes`; not documented.
+        max_event_bytes: documented as 512 KB; the smaller reading of it.
+        rest_per_minute: REST requests per API key in any 60 seconds, None for no limit.
+            Source: PagerDuty REST API v2, "Rate limiting" (960).
+        require_from: refuse writes without a valid `From` header.
+        repeats_are_errors: answer 1001 or 1002 when an incident already has the wanted status.
+        unasked_total: `total` of a list for which no `total=true` was sent: null, or left out.
+        time_zone: the account's zone, in which inputs without an offset are read.
+    """
+
+    processing_delay: timedelta = timedelta(milliseconds=200)
+    events_per_minute: int | None = 120
+    unknown_key: Literal["reject", "drop"] = "reject"
+    oversize_status: int = 400
+    max_event_bytes: int = 512_000
+    rest_per_minute: int | None = 960
+    require_from: bool = True
+    repeats_are_errors: bool = False
+    unasked_total: Literal["null", "absent"] = "null"
+    time_zone: tzinfo = UTC

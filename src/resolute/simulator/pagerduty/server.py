@@ -1,0 +1,158 @@
+"""The simulator on a socket: `serve` inside an event loop, `SimulatorServer` in a thread of its own.
+
+Needs the `server` extra (`pip install "resolute[server]"`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import TypeVar
+
+import uvicorn
+
+from resolute.simulator.pagerduty.app import SimulatorApp
+from resolute.simulator.pagerduty.core import PagerDutySimulator
+from resolute.simulator.pagerduty.cutting import CuttableProtocol
+
+Result = TypeVar("Result")
+
+
+@contextlib.asynccontextmanager
+async def serve(simulator: PagerDutySimulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve in the running event loop; gives the base URL of both APIs, "http://127.0.0.1:PORT".
+
+    Port 0 takes a free one. While it serves, touch the simulator in this event loop only.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+    listener = _listen(host, port)
+    async with _serving(simulator, listener, _url(host, listener)):
+        yield _url(host, listener)
+
+
+class SimulatorServer:
+    """The same in a background thread, for tests and tools without an event loop.
+
+    Use it as a context manager, or call `start` and `stop`. The simulator belongs to the thread while it
+    serves: reach it through `call`.
+
+    Attributes:
+        url: base URL of both APIs, "" until started.
+    """
+
+    def __init__(self, simulator: PagerDutySimulator, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._simulator = simulator
+        self._host = host
+        self._port = port
+        self.url = ""
+        self._serves = False
+
+    def start(self) -> SimulatorServer:
+        """Return once requests are answered; OSError when the address is taken."""
+        listener = _listen(self._host, self._port)
+        self.url = _url(self._host, listener)
+        self._ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self._thread = threading.Thread(target=self._run, args=(listener,), name="pagerduty-simulator", daemon=True)
+        self._thread.start()
+        self._loop, self._stop = self._ready.result(timeout=30)
+        self._serves = True
+        return self
+
+    def stop(self) -> None:
+        """Stop answering and return when the thread has ended; a second call does nothing."""
+        if self._serves:
+            self._serves = False
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(timeout=30)
+
+    def call(self, do: Callable[[PagerDutySimulator], Result]) -> Result:
+        """Run `do(simulator)` in the server's event loop and return its result, or raise its exception."""
+
+        async def call() -> Result:
+            return do(self._simulator)
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(timeout=30)
+
+    def __enter__(self) -> SimulatorServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self, listener: socket.socket) -> None:
+        asyncio.run(self._main(listener))
+
+    async def _main(self, listener: socket.socket) -> None:
+        stop = asyncio.Event()
+        async with _serving(self._simulator, listener, self.url):
+            self._ready.set_result((asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn as a guest: it leaves signals alone, says when it is ready and stops when told, without polling."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        await self.stopping.wait()
+
+
+@contextlib.asynccontextmanager
+async def _serving(simulator: PagerDutySimulator, listener: socket.socket, url: str) -> AsyncIterator[None]:
+    app = SimulatorApp(simulator, url)
+    simulator.world.base_url = url
+    server = _Uvicorn(
+        uvicorn.Config(
+            app.asgi,
+            http=CuttableProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    task.add_done_callback(lambda _: server.ready.set())
+    await server.ready.wait()
+    if task.done():
+        await task  # it failed to start: raise why
+    try:
+        yield
+    finally:
+        app.closing.set()
+        server.stopping.set()
+        await task
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
