@@ -2,5 +2,8 @@
 
 from __future__ import annotations
 
-JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+from pydantic import JsonValue
+
 JsonObject = dict[str, JsonValue]
+
+__all__ = ["JsonObject", "JsonValue"]

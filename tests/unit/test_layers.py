@@ -26,7 +26,7 @@ LAYERS = (
     {"interpreter", "saga", "hooks", "ratelimit", "metrics"},
     {"engines", "providers", "ledger.sqlite", "ledger.postgres"},
     {"simulator"},
-    {"worker", "client", "config", "server", "jobs"},
+    {"worker", "client", "config", "server", "jobs", "loader", "oneshot", "watchdog"},
     {"testing"},
     {"demo"},
     {"cli"},

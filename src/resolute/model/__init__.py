@@ -1,0 +1,1 @@
+"""The flow language as frozen data: no I/O, no clock, nothing but the standard library and pydantic."""
