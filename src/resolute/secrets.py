@@ -14,11 +14,13 @@ from resolute.errors import ConfigError
 
 #: Shorter values are not scrubbed: they would blank ordinary words.
 SCRUBBED_FROM: Final = 8
+#: Of shorter ones not even four characters are shown.
+SHOWN_FROM: Final = 12
 
 
 def mask(value: str) -> str:
     """A secret as it may be shown: dots and its last four characters, dots alone when it is short."""
-    return f"•••• {value[-4:]}" if len(value) >= SCRUBBED_FROM else "••••"
+    return f"•••• {value[-4:]}" if len(value) >= SHOWN_FROM else "••••"
 
 
 def digest(value: str, key: bytes) -> str:
