@@ -64,7 +64,9 @@ class Secrets:
         """
         value = lookup(name, self._environ)
         if value is None:
-            raise ConfigError(f"The secret {name} is not set. Set the variable {name}, or {name}_FILE to a file's path.")
+            raise ConfigError(
+                f"The secret {name} is not set. Set the variable {name}, or {name}_FILE to a file's path."
+            )
         self.remember(value)
         return value
 

@@ -12,7 +12,14 @@ from resolute.secrets import Secrets, digest, lookup, mask
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [("0123456789abcdef", "•••• cdef"), ("short", "••••"), ("", "••••"), ("12345678", "••••"), ("123456789012", "•••• 9012")]
+    ("value", "shown"),
+    [
+        ("0123456789abcdef", "•••• cdef"),
+        ("short", "••••"),
+        ("", "••••"),
+        ("12345678", "••••"),
+        ("123456789012", "•••• 9012"),
+    ],
 )
 def test_a_masked_secret_shows_four_characters_at_most(value: str, shown: str) -> None:
     """A short secret shows nothing: its last four characters would be most of it."""
@@ -42,7 +49,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_secret_says_how_to_set_it() -> None:
     """What happened and the fix, in one text."""
-    with pytest.raises(ConfigError, match="The secret KEY is not set. Set the variable KEY, or KEY_FILE"):
+    with pytest.raises(ConfigError, match=r"The secret KEY is not set\. Set the variable KEY, or KEY_FILE"):
         Secrets({}).read("KEY")
 
 

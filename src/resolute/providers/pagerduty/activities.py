@@ -70,7 +70,9 @@ class EventActivity(PagingActivity[P, R], Generic[P, R]):
         if not dedup_key.strip():
             dedup_key = preparation.idempotency_key if self.action == "trigger" else ""
             if not dedup_key:
-                refusal = f"{self.name} was given an empty dedup_key, and without one there is nothing to {self.action}."
+                refusal = (
+                    f"{self.name} was given an empty dedup_key, and without one there is nothing to {self.action}."
+                )
         fields = {name: value for name, value in inputs.items() if name in self.content_fields}
         mended = mend_event(self.action, fields, dedup_key=dedup_key, flow=preparation.flow)
         payload = mended.event.get("payload")
@@ -117,9 +119,13 @@ class EventActivity(PagingActivity[P, R], Generic[P, R]):
         found = []
         severity, summary = node.arguments.get("severity"), node.arguments.get("summary")
         if severity is not None and not any(True for _ in references_in(severity)) and severity not in SEVERITIES:
-            found.append(f'node "{node.key}": severity {severity!r} is none of {", ".join(SEVERITIES)}; it is mended when sent.')
+            found.append(
+                f'node "{node.key}": severity {severity!r} is none of {", ".join(SEVERITIES)}; it is mended when sent.'
+            )
         if isinstance(summary, str) and len(summary) > SUMMARY_CHARACTERS:
-            found.append(f'node "{node.key}": the summary has {len(summary)} characters; it is cut to {SUMMARY_CHARACTERS}.')
+            found.append(
+                f'node "{node.key}": the summary has {len(summary)} characters; it is cut to {SUMMARY_CHARACTERS}.'
+            )
         return found
 
 
@@ -132,9 +138,7 @@ class RestActivity(Activity[P, T]):
         super().__init__(fn, name=f"pagerduty.{fn.__name__}", retry=REST_RETRY)
 
 
-def _sends(
-    action: Action, output: type[R]
-) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], EventActivity[P, R]]:
+def _sends(action: Action, output: type[R]) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], EventActivity[P, R]]:
     return lambda fn: EventActivity(fn, action, output)
 
 

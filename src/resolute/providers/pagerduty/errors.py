@@ -102,7 +102,7 @@ def read_answer(
         part
         for part in (
             f"PagerDuty answered {status} to {request}, expected "
-            f'{"202 with status success" if host == "events" else "200 with a JSON object"}: '
+            f"{'202 with status success' if host == 'events' else '200 with a JSON object'}: "
             f"{(refusal.words or 'no reason given').rstrip('.')}.",
             _consequence(verdict, wait),
             _hint(host, status, refusal, names),

@@ -184,6 +184,9 @@ class _TriggerMender:
 
     def _summary(self) -> str:
         text = self._text("summary").strip()
+        given = self._fields.get("summary")
+        if text and not isinstance(given, str):
+            self.remarks.append(f"summary is no text but {type(given).__name__}, written out as it would stand in JSON")
         if not text:
             self.remarks.append(f'summary missing, sent as "{NO_SUMMARY}"')
             return NO_SUMMARY

@@ -14,7 +14,12 @@ from resolute.ledger.intent import PagingService, SendAnswer
 from resolute.model.activity import Node
 from resolute.model.refs import SecretRef
 from resolute.providers.pagerduty.client import PagerDutyClient
-from resolute.providers.pagerduty.config import ROUTING_KEY, PagerDutyConfig, PagerDutySettings, describe_bad_routing_key
+from resolute.providers.pagerduty.config import (
+    ROUTING_KEY,
+    PagerDutyConfig,
+    PagerDutySettings,
+    describe_bad_routing_key,
+)
 from resolute.providers.pagerduty.mend import late_summary
 from resolute.secrets import Secrets, lookup
 
@@ -122,9 +127,7 @@ class Paging:
         answer = await self._client.enqueue(dict(event), routing_key)
         return SendAnswer(answer.message, answer.status)
 
-    async def was_received(
-        self, dedup_key: str, since: datetime, until: datetime, *, sent: datetime
-    ) -> bool | None:
+    async def was_received(self, dedup_key: str, since: datetime, until: datetime, *, sent: datetime) -> bool | None:
         """Whether an incident of this key was made in that time, whatever its state; None without an API key.
 
         One that was resolved before the event was sent belongs to an earlier event.
@@ -142,4 +145,3 @@ class Paging:
         payload = dict(event.get("payload", {}))
         payload.setdefault("timestamp", since.isoformat(timespec="milliseconds"))
         return late_summary({**event, "payload": payload}, late)
-

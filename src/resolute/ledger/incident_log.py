@@ -1,0 +1,534 @@
+"""`IncidentLog`: the unsettled part of the ledger in memory, and the one way in which a row is sent.
+
+It belongs to the engine that owns the store. Every change comes back as rows to be committed; the
+engine commits them in the order in which they were made, so what is decided here may be relied on
+at once: nothing later can be durable before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from resolute.clock import Clock, Randomness
+from resolute.errors import ConfigError, ProviderError, ProviderOutcomeUnknown, ProviderRejected, ProviderUnavailable
+from resolute.ledger import lanes
+from resolute.ledger.intent import PagingService, SendAnswer
+from resolute.ledger.row import Row
+from resolute.model.codec import to_text
+
+log = logging.getLogger("resolute.ledger")
+
+#: How long to wait when a routing key cannot be read: its owner has to act.
+KEY_MISSING_WAIT = timedelta(seconds=60)
+#: How soon to look again at a lane with a request on its way, should nobody wake its next row.
+IN_FLIGHT_CHECK = timedelta(seconds=5)
+
+
+class KeyGone(Exception):
+    """The routing key lived only in the memory of a process that has ended."""
+
+
+@dataclass
+class Lane:
+    """The rows of one alert that still matter, oldest first; `busy` is the id of the row in flight."""
+
+    rows: list[Row] = field(default_factory=list)
+    busy: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one try at a row came to.
+
+    Attributes:
+        row: the row as it is now.
+        changed: rows to be committed, this one among them when it changed.
+        wake: rows whose waiter has something to do now.
+        until: when to try again; None with an unsettled row means: when the row before it is done.
+    """
+
+    row: Row
+    changed: tuple[Row, ...] = ()
+    wake: tuple[Row, ...] = ()
+    until: datetime | None = None
+
+
+Write = Callable[[Sequence[Row]], Awaitable[None]]
+
+
+class IncidentLog:
+    """Decides, sends and settles rows."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        randomness: Randomness,
+        services: Mapping[tuple[str, str], PagingService],
+        routing_key: Callable[[Row], str],
+        scrub: Callable[[str], str],
+        slots: AbstractAsyncContextManager[object] | None = None,
+        resolve_expires: timedelta = lanes.RESOLVE_EXPIRES,
+    ) -> None:
+        self._clock = clock
+        self._randomness = randomness
+        self._services = services
+        self._routing_key = routing_key
+        self._scrub = scrub
+        self._slots = nullcontext() if slots is None else slots
+        self._resolve_expires = resolve_expires
+        self._lanes: dict[str, Lane] = {}
+        self._rows: dict[int, Row] = {}
+        self._begun: set[int] = set()
+        self._followed: set[int] = set()
+        self._holds: dict[str, tuple[datetime, datetime]] = {}  # since when, until when
+        self._open_keys: frozenset[str] | None = None
+        self._next_id = 1
+
+    # What is known
+
+    @property
+    def open_keys(self) -> frozenset[str]:
+        """The dedup keys for which an alert is, or may be, open. A snapshot that never changes."""
+        if self._open_keys is None:
+            self._open_keys = frozenset(row.dedup_key for row in self._rows.values() if row.keeps_alert_open)
+        return self._open_keys
+
+    def row(self, row_id: int) -> Row | None:
+        """A row that still matters; None for one that was settled and taken long ago."""
+        return self._rows.get(row_id)
+
+    def unsettled(self) -> list[Row]:
+        """Every unsettled row, oldest first."""
+        return [row for _, row in sorted(self._rows.items()) if not row.is_settled]
+
+    def load(self, rows: Iterable[Row], next_id: int) -> list[Row]:
+        """Take up the rows of a store that was just opened; returns those that changed by it.
+
+        A request that was on its way when the last owner ended is of unknown outcome.
+        """
+        self._next_id = next_id
+        changed = []
+        for row in sorted(rows, key=lambda row: row.id):
+            if row.status == "sending" and row.unknown_since is None:
+                row = replace(row, unknown_since=row.sent_at or row.created_at)
+                changed.append(row)
+            if row.is_settled:  # a node that has not taken it yet reads it from the store
+                row = replace(row, awaited=False)
+            self._put(row)
+            if row.held_until is not None and not row.is_settled:
+                self._hold(row.host_key, row.sent_at or row.created_at, row.held_until)
+        return changed
+
+    def follow_ups(self) -> list[Row]:
+        """The rows that the engine itself has to see to: no node waits for them, or a repeat is due."""
+        return [self._rows[row_id] for row_id in sorted(self._followed)]
+
+    def follow_up_at(self, row: Row) -> datetime | None:
+        """When such a row is due; None for at once, or as soon as the row before it is done."""
+        return lanes.waits_until(row, self._clock.now())
+
+    # Deciding
+
+    def record(self, make: Callable[[int], Row]) -> Outcome:
+        """Write down a send in the batch before its first attempt.
+
+        Args:
+            make: makes the row for the id that it is given.
+        """
+        now = self._clock.now()
+        row = make(self._next_id)
+        self._next_id += 1
+        if row.is_settled:  # refused before any attempt
+            return Outcome(self._put(row), (row,))
+        lane = self._lanes.setdefault(row.lane, Lane())
+        changed: list[Row] = []
+        if row.action == "trigger":
+            for other in list(lane.rows):
+                if other.is_settled and other.repeat_at is not None:
+                    changed.append(self._put(replace(other, repeat_at=None)))
+        held = self._held(row, now)
+        row = self._put(replace(row, held_until=held))
+        if lane.busy is None:
+            changed.extend(self._advance(lane, now))
+            row = self._rows[row.id]
+            if lanes.head(lane.rows) is row and held is None:
+                row = self._begin(row, now)
+        wake = tuple(other for other in changed if other.awaited and other.is_settled)
+        return Outcome(row, (*changed, row), wake)
+
+    def leave(self, row_id: int) -> Row:
+        """Say that no node waits for the row any more; sending goes on as the row's own follow-up."""
+        return self._put(replace(self._rows[row_id], awaited=False))
+
+    def interrupt(self, row_id: int) -> Row:
+        """Say that the process that held the row's key has ended: no node waits for it, and it is settled at once."""
+        return self._put(replace(self._rows[row_id], awaited=False, due_at=None))
+
+    def reopen(self, row: Row, now: datetime, deadline_s: float | None = None) -> Row:
+        """Take a row up again as if it were decided now; what is unknown of it stays unknown.
+
+        Args:
+            deadline_s: for how long it is tried; as before when not given.
+        """
+        return self._put(
+            replace(
+                row,
+                status="sending" if row.is_unknown else "pending",
+                created_at=now,
+                since=now,
+                deadline_s=row.deadline_s if deadline_s is None else deadline_s,
+                message="",
+                error_message="",
+                due_at=None,
+                settled_at=None,
+                awaited=True,
+            )
+        )
+
+    def cancel(self, row_id: int) -> Outcome:
+        """Settle a row of a cancelled run that was never sent; any other stays as it is, without a waiter."""
+        row = self._rows[row_id]
+        if row.is_settled or row.is_unknown or row.id in self._begun:
+            row = self.leave(row_id)
+            return Outcome(row, (row,))
+        return self._settled(replace(row, awaited=False), "cancelled", "its run was cancelled", self._clock.now())
+
+    def taken(self, row_id: int) -> None:
+        """Forget a settled row once its node has its output, unless something still follows."""
+        row = self._rows.get(row_id)
+        if row is not None and row.is_settled:
+            self._put(replace(row, awaited=False))
+
+    # Sending
+
+    async def attempt(self, row_id: int, write: Write) -> Outcome:
+        """Do what is to be done with a row now: at most one request.
+
+        Args:
+            write: commits rows and returns when they are durable; nothing is sent before.
+        """
+        row = self._rows[row_id]
+        now = self._clock.now()
+        lane = self._lanes[row.lane]
+        if row.is_settled:
+            if row.repeat_at is None:
+                return Outcome(row)
+            until = self._repeat_waits(row, lane, now)
+            return await self._repeat(row, lane, write) if until is None else Outcome(row, until=until)
+        may_repeat = row.may_repeat
+        if row.id not in self._begun:
+            move = lanes.next_move(row, now, resolve_expires=self._resolve_expires)
+            if lane.busy is None and isinstance(move, lanes.Settle):
+                return self._settled(row, move.status, move.reason, now)
+            if lane.busy is not None or lanes.head(lane.rows) is not row:
+                soonest, latest = now + IN_FLIGHT_CHECK, now + lanes.TURN_CHECK
+                return Outcome(row, until=max(soonest, min(lanes.ends_at(row), latest)))
+            held = self._held(row, now)
+            if isinstance(move, lanes.Turn) or held is not None:
+                until = max(filter(None, (held, move.until if isinstance(move, lanes.Turn) else None)))
+                return Outcome(row, until=until)
+            if isinstance(move, lanes.LookUp):
+                found = await self._look_up(row, lane, move.since)
+                now = self._clock.now()
+                row = self._rows[row_id]
+                if found:
+                    return self._accepted(row, SendAnswer("found at the service by look-up"), now)
+                changed = self._advance(lane, now)
+                if changed:  # a newer decision came in between and took the place of this row
+                    row = next(other for other in changed if other.id == row_id)
+                    return Outcome(row, tuple(changed), self._wakes(lane, changed, row))
+                may_repeat = found is None
+        return await self._send(row, lane, may_repeat, write)
+
+    async def _send(self, row: Row, lane: Lane, may_repeat: bool, write: Write) -> Outcome:
+        try:
+            key = self._routing_key(row)
+            service = self._service(row)
+        except KeyGone:
+            return await self._key_gone(row, lane)
+        except ConfigError as error:
+            return self._failed(row, ProviderUnavailable(str(error)), wait=KEY_MISSING_WAIT)
+        if row.id not in self._begun:
+            row = self._begin(replace(row, may_repeat=may_repeat), self._clock.now())
+            await write([row])
+        try:
+            answer = await self._request(row, service, key)
+        except ProviderError as error:
+            return self._failed(self._rows[row.id], error)
+        return self._accepted(self._rows[row.id], answer, self._clock.now())
+
+    async def _request(self, row: Row, service: PagingService, key: str) -> SendAnswer:
+        try:
+            async with self._slots:
+                event = row.event
+                if row.action == "trigger":
+                    event = service.dated(event, row.since, lanes.lateness(row, self._clock.now()))
+                return await service.send(event, key)
+        except ProviderError:
+            raise
+        except Exception as error:  # a fault in a provider must cost neither the page nor the lane
+            log.exception("row %d: %s failed in an unforeseen way", row.id, row.service)
+            reason = f"{row.service} failed in an unforeseen way: {type(error).__name__}"
+            raise ProviderOutcomeUnknown(reason) from error
+
+    async def _look_up(self, row: Row, lane: Lane, since: datetime) -> bool | None:
+        """Whether an earlier request of the row was applied; None when that cannot be told."""
+        lane.busy = row.id
+        try:
+            service = self._service(row)
+            sent = row.unknown_since or row.created_at
+            until = max(self._clock.now(), sent) + lanes.LOOK_BACK
+            found = await service.was_received(row.dedup_key, since, until, sent=sent)
+        except Exception as error:  # whatever it is, the page goes out
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("row %d: the look-up before the repeat failed: %s", row.id, self._scrub(reason))
+            return None
+        finally:
+            lane.busy = None
+        return None if found and self._is_shared(row) else found
+
+    def _is_shared(self, row: Row) -> bool:
+        """Whether another routing key was sent this dedup key: a look-up finds the incidents of both."""
+        return any(
+            other.dedup_key == row.dedup_key and other.lane != row.lane and other.action == "trigger" and other.attempts
+            for other in self._rows.values()
+        )
+
+    async def _key_gone(self, row: Row, lane: Lane) -> Outcome:
+        """The process that held the key has ended: ask what became of the request, else give up."""
+        if row.unknown_since is not None and row.action == "trigger":
+            found = await self._look_up(row, lane, row.unknown_since - lanes.LOOK_BACK)
+            row = self._rows[row.id]
+            if found:
+                return self._accepted(row, SendAnswer("found at the service by look-up"), self._clock.now())
+        sent = "sent, outcome unknown" if row.is_unknown else "never sent"
+        reason = f"interrupted: the process that held its key ended ({sent})"
+        return self._settled(row, "undelivered", reason, self._clock.now())
+
+    def _service(self, row: Row) -> PagingService:
+        found = self._services.get((row.service, row.instance))
+        if found is None:
+            via = f' with name="{row.instance}"' if row.instance else ""
+            raise ConfigError(
+                f'The provider "{row.service}"{via} was not given to the worker, and row {row.id} is sent by it. '
+                "Add it: Worker(..., providers=[...])."
+            )
+        return found
+
+    # A second request of an accepted resolve
+
+    def _repeat_waits(self, row: Row, lane: Lane, now: datetime) -> datetime | None:
+        """Until when a settled row has to wait for its second request, None when that is due."""
+        if lane.busy is not None:
+            return now + IN_FLIGHT_CHECK
+        return lanes.waits_until(row, now) or self._held(row, now)
+
+    async def _repeat(self, row: Row, lane: Lane, write: Write) -> Outcome:
+        lane.busy = row.id
+        row = self._put(replace(row, attempts=row.attempts + 1, sent_at=self._clock.now()))
+        again: datetime | None = None
+        try:
+            await write([row])
+            await self._request(row, self._service(row), self._routing_key(row))
+        except (ProviderError, ConfigError, KeyGone) as error:
+            again = self._repeat_again(row, error)
+        finally:
+            lane.busy = None
+        changed: list[Row] = []
+        known = self._rows.get(row.id)
+        if known is None or known.repeat_at is None:  # a newer page has dropped it meanwhile
+            row = replace(row, repeat_at=None)
+        else:
+            row = self._put(replace(known, repeat_at=again))
+            changed.append(row)
+        changed.extend(self._advance(lane, self._clock.now()))
+        return Outcome(row, tuple(changed), self._wakes(lane, changed, row), until=row.repeat_at)
+
+    def _repeat_again(self, row: Row, error: Exception) -> datetime | None:
+        now = self._clock.now()
+        if isinstance(error, ProviderRejected | KeyGone) or now - (row.settled_at or now) >= lanes.SECOND_RESOLVE_FOR:
+            return None
+        named = self._named_delay(row, error, now)
+        return max(now + lanes.SECOND_RESOLVE, named or now)
+
+    # Outcomes
+
+    def _begin(self, row: Row, now: datetime) -> Row:
+        self._begun.add(row.id)
+        self._lanes[row.lane].busy = row.id
+        begun = replace(row, status="sending", attempts=row.attempts + 1, sent_at=now, due_at=None, held_until=None)
+        return self._put(begun)
+
+    def _release(self, row: Row) -> Lane:
+        lane = self._lanes[row.lane]
+        self._begun.discard(row.id)
+        if lane.busy == row.id:
+            lane.busy = None
+        return lane
+
+    def _accepted(self, row: Row, answer: SendAnswer, now: datetime) -> Outcome:
+        lane = self._lanes[row.lane]
+        changed: list[Row] = []
+        remarks = row.remarks
+        folded_into = None
+        late = lanes.lateness(row, row.sent_at or now)
+        is_over = any(other.id > row.id and other.action == "trigger" and not other.is_settled for other in lane.rows)
+        if row.action == "trigger":
+            alert = next((other for other in lane.rows if other.status == "accepted" and other.is_open), None)
+            if alert is not None:
+                folded_into = alert.id
+                age = now - alert.since
+                remarks = (*remarks, f"folded into the open alert of row {alert.id}, {_age(age)} old")
+                if age > lanes.FOLD_WARNS_AFTER:
+                    log.warning(
+                        "row %d (%s): the alert is open since row %d, %s: nobody may have been notified this time",
+                        row.id, row.dedup_key, alert.id, _age(age),
+                    )  # fmt: skip
+            if late:
+                remarks = (*remarks, f"{_age(late)} late")
+        elif row.action == "resolve":
+            for other in list(lane.rows):
+                if other.is_open and other.is_settled and other.id < row.id:
+                    changed.append(self._put(replace(other, is_open=False)))
+        row = replace(
+            row,
+            remarks=remarks,
+            folded_into=folded_into,
+            is_open=row.action == "trigger" and folded_into is None,
+            late_s=late.total_seconds(),
+            response_status=answer.status,
+            unknown_since=None,
+            repeat_at=now + lanes.SECOND_RESOLVE if row.repeat_at is not None and not is_over else None,
+        )
+        outcome = self._settled(row, "accepted", answer.message, now)
+        return replace(outcome, changed=(*changed, *outcome.changed))
+
+    def _failed(self, row: Row, error: ProviderError, *, wait: timedelta | None = None) -> Outcome:
+        now = self._clock.now()
+        text = self._scrub(str(error))[:2000]
+        if isinstance(error, ProviderRejected):
+            rejected = replace(row, response_status="invalid event", error_message=text)
+            return self._settled(rejected, "rejected", text, now)
+        lane = self._release(row)
+        unknown_since = row.unknown_since
+        if isinstance(error, ProviderOutcomeUnknown) and unknown_since is None:
+            unknown_since = row.sent_at
+        held_until = self._named_delay(row, error, now)
+        due_at = held_until or now + (wait or self._backoff(row))
+        row = self._put(
+            replace(
+                row,
+                status="pending" if unknown_since is None else "sending",
+                unknown_since=unknown_since,
+                due_at=min(due_at, max(now, lanes.ends_at(row))),
+                held_until=held_until,
+                error_message=text,
+            )
+        )
+        changed = self._advance(lane, now)
+        row = next((other for other in changed if other.id == row.id), row)
+        rows = (row, *(other for other in changed if other.id != row.id))
+        return Outcome(row, rows, self._wakes(lane, rows, row), until=None if row.is_settled else row.due_at)
+
+    def _backoff(self, row: Row) -> timedelta:
+        initial, coefficient, maximum, jitter, _ = row.retry
+        wait = timedelta(seconds=min(maximum, initial * coefficient ** min(max(row.attempts, 1) - 1, 60)))
+        return wait * (1 - jitter * self._randomness.random())
+
+    def _named_delay(self, row: Row, error: Exception, now: datetime) -> datetime | None:
+        """The end of a delay that the server named, noted for everything of the routing key."""
+        if not isinstance(error, ProviderError) or error.retry_after is None or error.retry_after <= timedelta(0):
+            return None
+        until = now + min(error.retry_after, lanes.LONGEST_HOLD)
+        self._hold(row.host_key, now, until)
+        return until
+
+    def _settled(self, row: Row, status: str, message: str, now: datetime) -> Outcome:
+        lane = self._release(row)
+        row = replace(row, status=status, message=message, settled_at=now, due_at=None)  # type: ignore[arg-type]
+        if status != "accepted":
+            row = replace(row, repeat_at=None, is_open=row.action == "trigger" and row.is_unknown)
+        row = self._put(row)
+        changed = (row, *self._advance(lane, now))
+        return Outcome(row, changed, self._wakes(lane, changed, row))
+
+    def _advance(self, lane: Lane, now: datetime) -> list[Row]:
+        """Let every newer decision of a free lane take the place of the older ones; returns what changed."""
+        changed: dict[int, Row] = {}
+        if lane.busy is not None:
+            return []
+        for row in list(lane.rows):
+            if row.is_settled or row.action == "acknowledge":
+                continue
+            older = [other for other in lane.rows if other.id < row.id and not other.is_settled]
+            if not older:
+                continue
+            settled, newer = lanes.supersede(older, row, now)
+            for other in (*settled, newer):
+                if other is not row:
+                    changed[other.id] = self._put(other)
+        return list(changed.values())
+
+    def _wakes(self, lane: Lane, changed: Sequence[Row], own: Row) -> tuple[Row, ...]:
+        wake = {row.id: row for row in changed if row.is_settled and row.awaited and row.id != own.id}
+        first = lanes.head(lane.rows)
+        if first is not None and first.id != own.id and lane.busy is None:
+            wake[first.id] = first
+        return tuple(wake.values())
+
+    # Keeping
+
+    def _put(self, row: Row) -> Row:
+        lane = self._lanes.setdefault(row.lane, Lane())
+        position = next((i for i, other in enumerate(lane.rows) if other.id == row.id), None)
+        matters = not row.is_settled or row.is_open or row.repeat_at is not None or row.awaited
+        if not matters:
+            self._rows.pop(row.id, None)
+            if position is not None:
+                del lane.rows[position]
+            if not lane.rows and lane.busy is None:
+                self._lanes.pop(row.lane, None)
+        else:
+            self._rows[row.id] = row
+            if position is None:
+                lane.rows.append(row)
+                lane.rows.sort(key=lambda other: other.id)
+            else:
+                lane.rows[position] = row
+        follow = matters and (row.repeat_at is not None if row.is_settled else not row.awaited)
+        (self._followed.add if follow else self._followed.discard)(row.id)
+        self._open_keys = None
+        return row
+
+    def _hold(self, host_key: str, since: datetime, until: datetime) -> None:
+        known = self._holds.get(host_key)
+        if known is None or known[1] < until:
+            self._holds[host_key] = since, until
+
+    def _held(self, row: Row, now: datetime) -> datetime | None:
+        since, until = self._holds.get(row.host_key, (now, now))
+        if until <= now or since > now + lanes.SET_BACK:  # over, or begun before the clock was set back
+            self._holds.pop(row.host_key, None)
+            return None
+        return until
+
+
+def lane_of(host: str, key_digest: str, dedup_key: str) -> str:
+    """The lane's name: host, digest of the routing key and of the dedup key."""
+    return f"{host}|{key_digest}|{hashlib.sha256(dedup_key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def payload_digest(event: Mapping[str, object]) -> str:
+    """Tells whether two rows carry the same content."""
+    return hashlib.sha256(to_text(event).encode()).hexdigest()
+
+
+def _age(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
