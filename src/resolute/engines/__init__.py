@@ -1,0 +1,1 @@
+"""Engines: each makes runs durable in its own way."""

@@ -1,0 +1,101 @@
+"""`Core`: what the parts of the embedded engine share."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from resolute.clock import Clock, Randomness
+from resolute.engines.embedded.store import Store
+from resolute.engines.embedded.threads import Threads
+from resolute.errors import ConfigError
+from resolute.ledger.incident_log import IncidentLog, KeyGone
+from resolute.ledger.intent import PagingService
+from resolute.ledger.row import Row
+from resolute.model.recipe import Flow
+from resolute.secrets import Secrets
+
+#: Name of a secret that was handed to `start` and lives only in the memory of this process.
+IN_MEMORY = "input:"
+
+
+@dataclass
+class Core:
+    """Ports, flows and the state in memory of one engine.
+
+    Attributes:
+        providers: (kind, instance) → provider, as activities ask for them.
+        paging: (kind, instance) → the part of a provider that sends events.
+        run_secrets: run id → secret inputs by name.
+        memory: flow → its memory as it is on disk.
+        wake: called with ledger rows whose waiter has something to do.
+    """
+
+    store: Store
+    flows: Mapping[str, Flow]
+    clock: Clock
+    randomness: Randomness
+    threads: Threads
+    secrets: Secrets
+    providers: dict[tuple[str, str], Any]
+    paging: dict[tuple[str, str], PagingService]
+    slots: asyncio.Semaphore
+    wake: Callable[[Sequence[Row]], None]
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    digest_key: bytes = b""
+    run_secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    memory: dict[str, dict[str, str]] = field(default_factory=dict)
+    log: IncidentLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = IncidentLog(
+            clock=self.clock,
+            randomness=self.randomness,
+            services=self.paging,
+            routing_key=self.routing_key,
+            scrub=self.secrets.scrub,
+            slots=self.slots,
+        )
+
+    def read_secret(self, name: str, run_id: str) -> str:
+        """A secret by name; one handed to `start` from memory. Raises ConfigError, KeyGone."""
+        if not name.startswith(IN_MEMORY):
+            return self.secrets.read(name)
+        value = self.run_secrets.get(run_id, {}).get(name.removeprefix(IN_MEMORY))
+        if value is None:
+            raise KeyGone(name)
+        return value
+
+    def routing_key(self, row: Row) -> str:
+        """The routing key of a send; raises ConfigError, KeyGone."""
+        return self.key_for(row.key_secret, row.run_id, row.service, row.instance)
+
+    def key_for(self, key_secret: str, run_id: str, service: str, instance: str) -> str:
+        if key_secret:
+            return self.read_secret(key_secret, run_id)
+        key = self.paging_service(service, instance).routing_key()
+        if key is None:
+            raise ConfigError(
+                "The event names no routing key and the provider has none. "
+                'Set PAGERDUTY_SERVICE_KEY, or give the node routing_key=secret("...").'
+            )
+        self.secrets.remember(key)
+        return key
+
+    def paging_service(self, service: str, instance: str) -> PagingService:
+        found = self.paging.get((service, instance))
+        if found is None:
+            via = f' with name="{instance}"' if instance else ""
+            raise ConfigError(f'The provider "{service}"{via} was not given to the worker: Worker(..., providers=[...]).')
+        return found
+
+    async def memory_of(self, flow: str) -> dict[str, str]:
+        """A flow's memory as it is on disk."""
+        known = self.memory.get(flow)
+        if known is None:
+            known = await self.store.memory(flow)
+            known = self.memory.setdefault(flow, known)
+        return known

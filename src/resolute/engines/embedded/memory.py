@@ -1,0 +1,217 @@
+"""`MemoryStore`: a journal in memory that outlives the engine object, for tests and simulations.
+
+Its faults are those of a disk: a batch is late, fails at first, is lost with the process, or is
+applied while the process dies before it hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from resolute.engine import RunQuery
+from resolute.engines.embedded.store import (
+    Entry,
+    LedgerQuery,
+    Op,
+    Opened,
+    PutMemory,
+    PutTick,
+    RunRow,
+    Store,
+)
+from resolute.errors import RunNotFound, StoreOwned
+from resolute.ledger.row import Row
+
+
+@dataclass
+class Tables:
+    """What is on the disk: it stays when the store object is dropped."""
+
+    runs: dict[int, RunRow] = field(default_factory=dict)
+    run_no: dict[str, int] = field(default_factory=dict)
+    entries: dict[int, dict[str, Entry]] = field(default_factory=dict)
+    rows: dict[int, Row] = field(default_factory=dict)
+    memory: dict[tuple[str, str], str] = field(default_factory=dict)
+    ticks: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    commits: int = 0
+
+    def apply(self, batch: Sequence[Op]) -> None:
+        self.commits += 1
+        for op in batch:
+            match op:
+                case RunRow():
+                    self.runs[op.no] = op
+                    self.run_no[op.id] = op.no
+                case Entry():
+                    self.entries.setdefault(op.run_no, {})[op.position] = op
+                case Row():
+                    self.rows[op.id] = op
+                case PutMemory():
+                    if op.text is None:
+                        self.memory.pop((op.flow, op.key), None)
+                    else:
+                        self.memory[op.flow, op.key] = op.text
+                case PutTick():
+                    self.ticks[op.flow, op.trigger] = op.at
+
+
+#: Seconds until a batch is durable, for each batch in turn; a simulation draws them.
+Delay = Callable[[Sequence[Op]], float]
+
+
+class MemoryStore(Store):
+    """One opening of the tables; `crash()` ends it as a power cut would."""
+
+    def __init__(self, tables: Tables | None = None, *, delay: Delay | None = None) -> None:
+        self.tables = tables if tables is not None else Tables()
+        self._delay = delay
+        self._queue: deque[tuple[Sequence[Op], asyncio.Future[None]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self._open = False
+        self._crashed = False
+
+    async def open(self) -> Opened:
+        if self._open:
+            raise StoreOwned("This MemoryStore is open already. Give each engine a store object of its own.")
+        self._open = True
+        rows = [row for _, row in sorted(self.tables.rows.items()) if row_matters(row)]
+        return Opened(
+            max(self.tables.runs, default=0) + 1,
+            max(self.tables.rows, default=0) + 1,
+            b"memory",
+            rows,
+            dict(self.tables.ticks),
+        )
+
+    async def close(self) -> None:
+        if self._writer is not None and not self._crashed:
+            await self._writer
+        self._open = False
+
+    def crash(self, *, apply: int = 0) -> None:
+        """End this opening at once. The first `apply` of the batches under way are durable all the same."""
+        self._crashed = True
+        if self._writer is not None:
+            self._writer.cancel()
+        for batch, _ in list(self._queue)[:apply]:
+            self.tables.apply(batch)
+        self._queue.clear()
+
+    @property
+    def pending(self) -> int:
+        """Batches handed in and not yet durable."""
+        return len(self._queue)
+
+    async def commit(self, batch: Sequence[Op]) -> None:
+        if self._crashed:
+            await asyncio.get_running_loop().create_future()  # the process is gone: nothing returns
+        if self._delay is None and not self._queue:
+            self.tables.apply(batch)
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((list(batch), done))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        await asyncio.shield(done)  # who hands in a batch may be cancelled; others wait for it as well
+
+    async def _write(self) -> None:
+        while self._queue:
+            batch, done = self._queue[0]
+            if self._delay is not None:
+                await asyncio.sleep(self._delay(batch))
+            self.tables.apply(batch)
+            self._queue.popleft()
+            if not done.done():
+                done.set_result(None)
+
+    async def _settle(self) -> None:
+        """Reads see what was handed in before them."""
+        if self._crashed:
+            await asyncio.get_running_loop().create_future()
+        while self._queue:
+            await asyncio.shield(self._queue[-1][1])
+
+    async def find(self, run_id: str) -> RunRow | None:
+        await self._settle()
+        no = self.tables.run_no.get(run_id)
+        return None if no is None else self.tables.runs[no]
+
+    async def load(self, run_no: int) -> tuple[RunRow, list[Entry]]:
+        await self._settle()
+        if run_no not in self.tables.runs:
+            raise RunNotFound(f"No run has the number {run_no}.")
+        entries = sorted(self.tables.entries.get(run_no, {}).values(), key=lambda entry: entry.order)
+        return self.tables.runs[run_no], entries
+
+    async def running(self) -> list[int]:
+        await self._settle()
+        return sorted(no for no, run in self.tables.runs.items() if run.status == "running")
+
+    async def due(self, until: datetime, limit: int) -> list[int]:
+        await self._settle()
+        found = [
+            (run.due_at, no)
+            for no, run in self.tables.runs.items()
+            if run.status in ("queued", "waiting") and run.due_at is not None and is_due(run.due_at, run.delay_s, until)
+        ]
+        return [no for _, no in sorted(found)[:limit]]
+
+    async def next_due(self, after: datetime) -> datetime | None:
+        await self._settle()
+        times = [
+            run.due_at
+            for run in self.tables.runs.values()
+            if run.status in ("queued", "waiting") and run.due_at is not None and run.due_at > after
+        ]
+        return min(times, default=None)
+
+    async def runs(self, query: RunQuery) -> list[RunRow]:
+        await self._settle()
+        found = [
+            run
+            for _, run in sorted(self.tables.runs.items(), reverse=True)
+            if query.flow in (None, run.flow) and query.status in (None, run.status)
+        ]
+        return found[: query.limit]
+
+    async def ledger(self, query: LedgerQuery) -> list[Row]:
+        await self._settle()
+        found = [
+            row
+            for row in self.tables.rows.values()
+            if query.dedup_key in (None, row.dedup_key)
+            and query.status in (None, row.status)
+            and query.run_id in (None, row.run_id)
+        ]
+        found.sort(key=lambda row: (row.is_settled and row.status not in ("rejected", "undelivered"), -row.id))
+        return found[: query.limit]
+
+    async def ledger_row(self, row_id: int) -> Row | None:
+        await self._settle()
+        return self.tables.rows.get(row_id)
+
+    async def ledger_by_key(self, idempotency_key: str) -> Row | None:
+        await self._settle()
+        return next((row for row in self.tables.rows.values() if row.idempotency_key == idempotency_key), None)
+
+    async def memory(self, flow: str) -> dict[str, str]:
+        await self._settle()
+        return {key: text for (owner, key), text in self.tables.memory.items() if owner == flow}
+
+    @property
+    def held_since(self) -> datetime | None:
+        return None
+
+
+def row_matters(row: Row) -> bool:
+    """Whether a row has to be known to an engine that opens the store."""
+    return not row.is_settled or row.is_open or row.repeat_at is not None
+
+
+def is_due(due_at: datetime, delay_s: float, now: datetime) -> bool:
+    """Whether a parked run goes on; one parked in the future was parked before the clock was set back."""
+    return due_at <= now or due_at - timedelta(seconds=delay_s) > now + timedelta(seconds=1)

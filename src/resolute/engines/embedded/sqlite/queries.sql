@@ -1,0 +1,170 @@
+-- Statements by name. In those that put a row, columns stand in the order of the table; what identifies a row or
+-- can never change is left as it is, so that the indexes on it are not touched. Where those say VALUES (?), the
+-- loader writes a placeholder for each column, and as many rows as it is asked for.
+
+-- name: put_run
+-- A run, new or changed.
+INSERT INTO runs (
+    no, id, flow, fingerprint, status, input, input_digest, trigger, created_at, scheduled, due_at, delay_s,
+    waiting_for, output, error, error_key, finished_at, schema_version
+) VALUES (?)
+ON CONFLICT (no) DO UPDATE SET
+    fingerprint = excluded.fingerprint, status = excluded.status, input = excluded.input,
+    input_digest = excluded.input_digest, trigger = excluded.trigger, created_at = excluded.created_at,
+    scheduled = excluded.scheduled, due_at = excluded.due_at, delay_s = excluded.delay_s,
+    waiting_for = excluded.waiting_for, output = excluded.output, error = excluded.error,
+    error_key = excluded.error_key, finished_at = excluded.finished_at, schema_version = excluded.schema_version;
+
+-- name: put_entry
+-- An entry of a run's journal.
+INSERT INTO journal (
+    run_no, position, place, kind, key, status, ready_at, activity, attempt, failures, lost, inputs, secrets,
+    output, error, row_id, due_at, finished_at
+) VALUES (?)
+ON CONFLICT (run_no, position) DO UPDATE SET
+    place = excluded.place, kind = excluded.kind, key = excluded.key, status = excluded.status,
+    ready_at = excluded.ready_at, activity = excluded.activity, attempt = excluded.attempt,
+    failures = excluded.failures, lost = excluded.lost, inputs = excluded.inputs, secrets = excluded.secrets,
+    output = excluded.output, error = excluded.error, row_id = excluded.row_id, due_at = excluded.due_at,
+    finished_at = excluded.finished_at;
+
+-- name: put_row
+-- A row of the incident log.
+INSERT INTO incident_log (
+    id, created_at, title, service_key, urgency, body, dedup_key, status, message, error_message, response_status,
+    idempotency_key, run_no, run_id, position, flow, scheduled, service, instance, lane, host_key, action, event,
+    payload_digest, key_secret, key_digest, since, deadline_s, retry, remarks, attempts, sent_at, unknown_since,
+    due_at, held_until, repeat_at, awaited, is_open, folded_into, superseded_by, may_repeat, late_s, settled_at
+) VALUES (?)
+ON CONFLICT (id) DO UPDATE SET
+    created_at = excluded.created_at, title = excluded.title, service_key = excluded.service_key,
+    urgency = excluded.urgency, body = excluded.body, status = excluded.status, message = excluded.message,
+    error_message = excluded.error_message, response_status = excluded.response_status, run_no = excluded.run_no,
+    position = excluded.position, flow = excluded.flow, scheduled = excluded.scheduled, service = excluded.service,
+    instance = excluded.instance, lane = excluded.lane, host_key = excluded.host_key, action = excluded.action,
+    event = excluded.event, payload_digest = excluded.payload_digest, key_secret = excluded.key_secret,
+    key_digest = excluded.key_digest, since = excluded.since, deadline_s = excluded.deadline_s,
+    retry = excluded.retry, remarks = excluded.remarks, attempts = excluded.attempts, sent_at = excluded.sent_at,
+    unknown_since = excluded.unknown_since, due_at = excluded.due_at, held_until = excluded.held_until,
+    repeat_at = excluded.repeat_at, awaited = excluded.awaited, is_open = excluded.is_open,
+    folded_into = excluded.folded_into, superseded_by = excluded.superseded_by, may_repeat = excluded.may_repeat,
+    late_s = excluded.late_s, settled_at = excluded.settled_at;
+
+-- name: put_memory
+-- A write to a flow's memory.
+INSERT INTO memory (flow, key, text) VALUES (?)
+ON CONFLICT (flow, key) DO UPDATE SET text = excluded.text;
+
+-- name: delete_memory
+-- A removal from a flow's memory.
+DELETE FROM memory WHERE flow = ? AND key = ?;
+
+-- name: put_tick
+-- The latest scheduled time that was seen to.
+INSERT INTO ticks (flow, trigger, at) VALUES (?)
+ON CONFLICT (flow, trigger) DO UPDATE SET at = excluded.at;
+
+-- name: tables
+-- What the file holds; nothing yet, when it is new.
+SELECT name FROM sqlite_master WHERE type = 'table';
+
+-- name: meta
+-- Schema version and digest key.
+SELECT value FROM meta WHERE name = ?;
+
+-- name: put_meta
+-- What the file says of itself; written once.
+INSERT INTO meta (name, value) VALUES (?);
+
+-- name: next_run_no
+SELECT coalesce(max(no), 0) + 1 FROM runs;
+
+-- name: next_row_id
+-- Ids of the incident log are not given twice, also when its newest rows were removed.
+SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'incident_log';
+
+-- name: rows_that_matter
+-- Unsettled, open or to be repeated; word for word the condition of the index.
+SELECT * FROM incident_log
+WHERE status IN ('pending', 'sending') OR is_open OR repeat_at IS NOT NULL
+ORDER BY id;
+
+-- name: ticks
+SELECT * FROM ticks;
+
+-- name: run_by_id
+SELECT * FROM runs WHERE id = ?;
+
+-- name: run_by_no
+SELECT * FROM runs WHERE no = ?;
+
+-- name: journal_of_run
+SELECT * FROM journal WHERE run_no = ? ORDER BY place;
+
+-- name: running
+SELECT no FROM runs WHERE status = 'running' AND status <> 'succeeded' ORDER BY no;
+
+-- name: due
+-- Due by their time, or parked at a time that lies ahead by more than a second: the clock was set back.
+SELECT no FROM (
+    SELECT no, due_at FROM (
+        SELECT no, due_at FROM runs
+        WHERE status IN ('queued', 'waiting') AND due_at IS NOT NULL AND due_at <= :now
+        ORDER BY due_at, no LIMIT :limit
+    )
+    UNION
+    SELECT no, due_at FROM runs
+    WHERE status IN ('queued', 'waiting') AND due_at IS NOT NULL
+        AND due_at - CAST(round(delay_s * 1000000) AS INTEGER) > :now + 1000000
+)
+ORDER BY due_at, no LIMIT :limit;
+
+-- name: next_due
+SELECT min(due_at) FROM runs WHERE status IN ('queued', 'waiting') AND due_at IS NOT NULL AND due_at > ?;
+
+-- name: newest_runs
+SELECT * FROM runs ORDER BY no DESC LIMIT :limit;
+
+-- name: runs_that_went_well
+SELECT * FROM runs WHERE status = :status ORDER BY no DESC LIMIT :limit;
+
+-- name: runs_by_status
+-- Any status but 'succeeded': those have an index.
+SELECT * FROM runs WHERE status = :status AND status <> 'succeeded' ORDER BY no DESC LIMIT :limit;
+
+-- name: runs_of_flow
+SELECT * FROM runs
+WHERE flow = :flow AND (:status IS NULL OR +status = :status)
+ORDER BY no DESC LIMIT :limit;
+
+-- name: log_first
+-- The rows that are listed before all others, newest first.
+SELECT * FROM incident_log
+WHERE status IN ('pending', 'sending', 'rejected', 'undelivered') AND (:status IS NULL OR status = :status)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: log_rest
+SELECT * FROM incident_log
+WHERE status NOT IN ('pending', 'sending', 'rejected', 'undelivered') AND (:status IS NULL OR status = :status)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: log_of_run
+SELECT * FROM incident_log
+WHERE run_id = :run_id
+    AND (:dedup_key IS NULL OR +dedup_key = :dedup_key)
+    AND (:status IS NULL OR status = :status)
+ORDER BY status IN ('pending', 'sending', 'rejected', 'undelivered') DESC, id DESC LIMIT :limit;
+
+-- name: log_of_dedup_key
+SELECT * FROM incident_log
+WHERE dedup_key = :dedup_key AND (:status IS NULL OR status = :status)
+ORDER BY status IN ('pending', 'sending', 'rejected', 'undelivered') DESC, id DESC LIMIT :limit;
+
+-- name: log_row
+SELECT * FROM incident_log WHERE id = ?;
+
+-- name: log_by_key
+SELECT * FROM incident_log WHERE idempotency_key = ?;
+
+-- name: memory_of_flow
+SELECT key, text FROM memory WHERE flow = ?;

@@ -1,0 +1,198 @@
+"""The store port: what the embedded engine asks of its journal.
+
+A store keeps rows; it knows nothing of flows. Batches are applied whole, in the order of the calls;
+a batch that cannot be written at the moment is held and repeated by the store, and every later one
+waits behind it. All operations may be applied twice with the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol
+
+from resolute.engine import RunQuery, RunStatus
+from resolute.ledger.row import Row
+
+#: Version of the rows below; a store written by a newer one is not opened.
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run.
+
+    Attributes:
+        no: its number in this store, in order of start.
+        input, output: JSON text.
+        input_digest: of flow, input and the digests of its secret inputs.
+        due_at, delay_s: when a parked run goes on, and how long that was when it was parked, so that a
+            clock that was set back does not lengthen the wait.
+        waiting_for: what it waits for, in words.
+    """
+
+    no: int
+    id: str
+    flow: str
+    fingerprint: str
+    status: RunStatus
+    input: str
+    input_digest: str
+    trigger: str
+    created_at: datetime
+    scheduled: bool = False
+    due_at: datetime | None = None
+    delay_s: float = 0.0
+    waiting_for: str = ""
+    output: str | None = None
+    error: str = ""
+    error_key: str = ""
+    finished_at: datetime | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a run's journal: a node, a decision, a pause, a recorded time.
+
+    Attributes:
+        order: place in the journal of its run.
+        status: "running" (an attempt was begun), "waiting", "done" or "failed".
+        attempt: number of the latest attempt; failures: attempts that failed by themselves.
+        lost: attempts in a row that were lost with their worker while nothing else ran.
+        inputs, output: JSON text. secrets: JSON list of [path, name] for inputs that are secrets.
+        ready_at: when the node became ready; all its `now()` are this instant.
+        row_id: its row in the incident log, 0 for none.
+    """
+
+    run_no: int
+    position: str
+    order: int
+    kind: str
+    key: str
+    status: str
+    ready_at: datetime
+    activity: str = ""
+    attempt: int = 0
+    failures: int = 0
+    lost: int = 0
+    inputs: str = ""
+    secrets: str = ""
+    output: str = ""
+    error: str = ""
+    row_id: int = 0
+    due_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutMemory:
+    """A write to a flow's memory; None removes the key."""
+
+    flow: str
+    key: str
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutTick:
+    """The latest scheduled time that was seen to."""
+
+    flow: str
+    trigger: str
+    at: datetime
+
+
+Op = RunRow | Entry | Row | PutMemory | PutTick
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a store holds that the engine needs at once.
+
+    Attributes:
+        digest_key: the random key of this store's digests.
+        rows: rows of the incident log that still matter: unsettled, open, or to be repeated.
+    """
+
+    next_run_no: int
+    next_row_id: int
+    digest_key: bytes = field(repr=False)
+    rows: Sequence[Row] = ()
+    ticks: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LedgerQuery:
+    """Which rows of the incident log to list: unsettled and rejected first, then newest first."""
+
+    dedup_key: str | None = None
+    status: str | None = None
+    run_id: str | None = None
+    limit: int = 20
+
+
+class Store(Protocol):
+    """A journal. Reads see every batch that was handed in before them."""
+
+    async def open(self) -> Opened:
+        """Make ready; raises StoreOwned, StoreBroken."""
+        ...
+
+    async def close(self) -> None:
+        """Write what was handed in and let go."""
+        ...
+
+    async def commit(self, batch: Sequence[Op]) -> None:
+        """Return once the batch is durable; raises StoreBroken when that can never be."""
+        ...
+
+    async def find(self, run_id: str) -> RunRow | None:
+        """The run with this id."""
+        ...
+
+    async def load(self, run_no: int) -> tuple[RunRow, list[Entry]]:
+        """A run with its journal in order."""
+        ...
+
+    async def running(self) -> list[int]:
+        """The numbers of runs with status "running", in order."""
+        ...
+
+    async def due(self, until: datetime, limit: int) -> list[int]:
+        """Numbers of queued and waiting runs that are due, soonest first.
+
+        A run parked at a time that now lies ahead (the clock was set back) is due no later than its
+        delay from now; it counts as due when that has come or its wait cannot be told.
+        """
+        ...
+
+    async def next_due(self, after: datetime) -> datetime | None:
+        """The soonest due time after an instant."""
+        ...
+
+    async def runs(self, query: RunQuery) -> list[RunRow]:
+        """Runs, newest first."""
+        ...
+
+    async def ledger(self, query: LedgerQuery) -> list[Row]:
+        """Rows of the incident log."""
+        ...
+
+    async def ledger_row(self, row_id: int) -> Row | None:
+        """One row of the incident log."""
+        ...
+
+    async def ledger_by_key(self, idempotency_key: str) -> Row | None:
+        """The row of one send."""
+        ...
+
+    async def memory(self, flow: str) -> dict[str, str]:
+        """A flow's memory: key → JSON text."""
+        ...
+
+    @property
+    def held_since(self) -> datetime | None:
+        """Since when batches are held because they cannot be written; None while all is well."""
+        ...

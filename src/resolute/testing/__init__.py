@@ -1,0 +1,1 @@
+"""For tests of flows: virtual time and the local PagerDuty."""

@@ -1,0 +1,303 @@
+"""What every store promises the engine, one text for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resolute.engine import RunQuery
+from resolute.engines.embedded.memory import MemoryStore, Tables
+from resolute.engines.embedded.sqlite.store import SqliteStore
+from resolute.engines.embedded.store import LedgerQuery, Op, PutMemory, PutTick, Store
+from resolute.errors import RunNotFound, StoreOwned
+from tests.contract.rows import NOW, entry, row, run
+
+ODD_JSON = '{"nan":NaN,"far":-Infinity,"half":"\\ud800","nul":"\\u0000"}'
+
+Opening = Callable[[], Store]  # each call opens the same journal anew
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Opening:
+    if request.param == "memory":
+        tables = Tables()
+        return lambda: MemoryStore(tables)
+    return lambda: SqliteStore(tmp_path / "resolute.db")
+
+
+@pytest.fixture
+async def store(opening: Opening) -> AsyncIterator[Store]:
+    store = opening()
+    await store.open()
+    yield store
+    await store.close()
+
+
+def changed(value: Any) -> Any:
+    """Another value for each field of a row, so that none is left at what it is by default."""
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(value):
+        old = getattr(value, field.name)
+        if field.name.endswith(("_at", "_since", "_until")) or field.name == "since":
+            fields[field.name] = NOW + timedelta(microseconds=len(fields) + 1)
+        elif isinstance(old, bool):
+            fields[field.name] = not old
+        elif isinstance(old, int) or field.name in ("folded_into", "superseded_by"):
+            fields[field.name] = 7 + len(fields)
+        elif isinstance(old, float):
+            fields[field.name] = 0.1 + len(fields)
+        elif isinstance(old, str) or old is None:
+            fields[field.name] = f"{field.name} ä€😀 \0 ' --"
+    return replace(value, **fields)
+
+
+async def test_reads_see_what_was_handed_in_before(store: Store) -> None:
+    """A read does not overtake a batch, even one that nobody has waited for yet."""
+    commits = [asyncio.create_task(store.commit([run(no)])) for no in range(1, 51)]
+    reads = asyncio.create_task(store.find("run50"))
+    assert await reads == run(50)
+    await asyncio.gather(*commits)
+
+
+async def test_batch_is_seen_whole_or_not_at_all(store: Store) -> None:
+    """Whoever reads while batches are written finds a run and its journal of the same batch."""
+    await store.commit([run(1, error="0"), entry(1, 1, error="0")])
+
+    async def write() -> None:
+        for number in range(1, 40):
+            await store.commit([run(1, error=str(number)), entry(1, 1, error=str(number))])
+
+    writing = asyncio.create_task(write())
+    while not writing.done():
+        seen, [first] = await store.load(1)
+        assert seen.error == first.error
+        await asyncio.wait({writing}, timeout=0)
+    await writing
+
+
+async def test_batches_of_many_tasks_are_applied_in_the_order_of_the_calls(store: Store) -> None:
+    """Of two batches for one row the one handed in later stays."""
+    await asyncio.gather(*(store.commit([run(1, error=str(n)), PutMemory("disk", "n", str(n))]) for n in range(300)))
+    found = await store.find("run1")
+    assert found is not None
+    assert (found.error, await store.memory("disk")) == ("299", {"n": "299"})
+
+
+async def test_later_operation_of_a_batch_wins(store: Store) -> None:
+    """Within a batch the order counts too: a key that is set and removed is gone."""
+    await store.commit([PutMemory("disk", "a", "1"), PutMemory("disk", "a", None), run(1), run(1, status="failed")])
+    assert await store.memory("disk") == {}
+    assert await store.running() == []
+
+
+async def test_batch_applied_twice_changes_nothing(store: Store) -> None:
+    """A batch whose acknowledgement was lost may be handed in again."""
+    batch: list[Op] = [run(1), entry(1, 1), row(1), PutMemory("disk", "a", "1"), PutTick("disk", "t", NOW)]
+    await store.commit(batch)
+    await store.commit(batch)
+    assert await store.load(1) == (run(1), [entry(1, 1)])
+    assert await store.ledger(LedgerQuery()) == [row(1)]
+
+
+async def test_batch_survives_that_who_handed_it_in_is_cancelled(store: Store) -> None:
+    """Cancelling a task neither loses its batch nor disturbs who reads meanwhile."""
+    writing = asyncio.create_task(store.commit([run(1)]))
+    await asyncio.wait({writing}, timeout=0)
+    reading = asyncio.create_task(store.find("run1"))
+    writing.cancel()
+    await asyncio.wait({writing})
+    assert await reading == run(1)
+
+
+async def test_empty_batch_is_no_batch(store: Store) -> None:
+    """Nothing to be written is durable at once."""
+    await store.commit([])
+    assert await store.runs(RunQuery()) == []
+
+
+@pytest.mark.parametrize("kind", ["plain", "changed"])
+async def test_every_field_comes_back(opening: Opening, kind: str) -> None:
+    """What was written is what another opening reads, to the microsecond."""
+    a_run, an_entry, a_row = run(3), entry(3, 1), row(5)
+    if kind == "changed":
+        a_run = replace(changed(a_run), no=3, status="waiting", input=ODD_JSON, output=ODD_JSON)
+        an_entry = replace(changed(an_entry), run_no=3, inputs=ODD_JSON, output=ODD_JSON)
+        a_row = replace(changed(a_row), id=5, status="sending", action="resolve", remarks=("a", "b\ud800"))
+        a_row = replace(a_row, retry=(0.1, 2.0, 3.5, 0.5, 4), event={"deep": [{"half": "\ud800"}, -0.0, 1e300, True]})
+    first = opening()
+    await first.open()
+    await first.commit([a_run, an_entry, a_row])
+    await first.close()
+    second = opening()
+    await second.open()
+    assert await second.load(3) == (a_run, [an_entry])
+    assert await second.find(a_run.id) == a_run
+    assert await second.ledger_row(5) == await second.ledger_by_key(a_row.idempotency_key) == a_row
+    await second.close()
+
+
+async def test_nan_in_an_event_comes_back(store: Store) -> None:
+    """A payload with a number that JSON does not know is kept as it is."""
+    await store.commit([row(1, event={"load": float("nan")})])
+    found = await store.ledger_row(1)
+    assert found is not None
+    assert repr(found.event) == "{'load': nan}"
+
+
+async def test_lone_surrogate_in_a_text_for_people_stops_nothing(store: Store) -> None:
+    """The text comes back as it was, or with that half of a character as its escape."""
+    await store.commit([run(1, error="half \ud83d of"), entry(1, 1, error="\udcff"), row(1, title="\ud800 disk")])
+    found, [first] = await store.load(1)
+    sent = await store.ledger_row(1)
+    assert sent is not None
+    assert found.error in ("half \ud83d of", "half \\ud83d of")
+    assert first.error in ("\udcff", "\\udcff")
+    assert sent.title in ("\ud800 disk", "\\ud800 disk")
+
+
+async def test_lone_surrogate_in_a_key_is_found_again(store: Store) -> None:
+    """Who asks with the same text finds what was written under it."""
+    await store.commit([run(1, id="a\ud800", flow="f\ud800"), row(1, dedup_key="k\ud800")])
+    assert await store.find("a\ud800") is not None
+    assert len(await store.runs(RunQuery(flow="f\ud800"))) == 1
+    assert len(await store.ledger(LedgerQuery(dedup_key="k\ud800"))) == 1
+
+
+async def test_what_is_not_there(store: Store) -> None:
+    """Questions about the unknown have an answer."""
+    assert await store.find("nobody") is None
+    assert await store.ledger_row(9) is None
+    assert await store.ledger_by_key("nobody/page") is None
+    assert await store.memory("nothing") == {}
+    assert await store.next_due(NOW) is None
+    with pytest.raises(RunNotFound):
+        await store.load(9)
+
+
+async def test_number_that_is_far_too_large(store: Store) -> None:
+    """A typing error on the command line finds nothing, or all there is; it does no harm."""
+    await store.commit([run(1), row(1)])
+    assert await store.ledger_row(10**30) is None
+    assert await store.runs(RunQuery(limit=10**30)) == [run(1)]
+    assert await store.ledger(LedgerQuery(limit=10**30)) == [row(1)]
+
+
+async def test_journal_is_in_order(store: Store) -> None:
+    """Entries come in the order in which they were made, not of their names or last changes."""
+    await store.commit([run(1), entry(1, 2, position="a"), entry(1, 10, position="b"), entry(1, 1, position="c")])
+    await store.commit([run(2), entry(2, 1), entry(1, 1, position="c", status="done")])
+    _, entries = await store.load(1)
+    assert [each.position for each in entries] == ["c", "a", "b"]
+
+
+async def test_running_runs(store: Store) -> None:
+    """Only what was in memory when the last owner ended, in order of start."""
+    await store.commit([run(3), run(1), run(2, status="waiting"), run(4, status="succeeded"), run(5, status="queued")])
+    assert await store.running() == [1, 3]
+
+
+async def test_due_runs_come_soonest_first(store: Store) -> None:
+    """Queued and waiting runs whose time has come; nothing that runs, has ended or waits for no time."""
+    second = timedelta(seconds=1)
+    await store.commit(
+        [
+            run(1, status="waiting", due_at=NOW, delay_s=10.0),
+            run(2, status="queued", due_at=NOW - 2 * second),
+            run(3, status="waiting", due_at=NOW + second, delay_s=5.0),
+            run(4, status="running", due_at=NOW - second),
+            run(5, status="succeeded", due_at=NOW - second),
+            run(6, status="waiting"),
+            run(7, status="waiting", due_at=NOW - 2 * second),
+        ]
+    )
+    assert await store.due(NOW, 10) == [2, 7, 1]
+    assert await store.due(NOW, 2) == [2, 7]
+    assert await store.next_due(NOW) == NOW + second
+    assert await store.next_due(NOW + second) is None
+
+
+async def test_clock_that_was_set_back_lengthens_no_wait(store: Store) -> None:
+    """A run that was parked at a time that is yet to come is due: nobody can tell how long it has waited."""
+    await store.commit([run(1, status="waiting", due_at=NOW + timedelta(hours=2), delay_s=60.0)])
+    assert await store.due(NOW + timedelta(hours=2), 10) == [1]
+    assert await store.due(NOW + timedelta(hours=1, minutes=59, seconds=30), 10) == []
+    assert await store.due(NOW, 10) == [1]
+
+
+async def test_runs_newest_first(store: Store) -> None:
+    """Filters by flow and status go together; the limit counts what passes them."""
+    statuses = ["succeeded", "failed", "running", "waiting"]
+    await store.commit([run(no, flow=f"flow{no % 2}", status=statuses[no % 4]) for no in range(1, 21)])
+
+    async def numbers(**query: Any) -> list[int]:
+        return [found.no for found in await store.runs(RunQuery(**query))]
+
+    assert await numbers(limit=3) == [20, 19, 18]
+    assert await numbers(flow="flow1", limit=2) == [19, 17]
+    assert await numbers(status="failed") == [17, 13, 9, 5, 1]
+    assert await numbers(status="succeeded", limit=1) == [20]
+    assert await numbers(flow="flow0", status="running") == [18, 14, 10, 6, 2]
+    assert await numbers(flow="flow0", status="failed") == []
+
+
+async def test_ledger_lists_what_needs_a_look_first(store: Store) -> None:
+    """Unsettled, rejected and undelivered rows before all others, each newest first."""
+    statuses = ["accepted", "pending", "superseded", "rejected", "expired", "sending", "undelivered", "cancelled"]
+    rows = [row(id, status=status) for id, status in enumerate(statuses, 1)]
+    await store.commit([*rows, row(9, dedup_key="other", status="accepted"), row(10, run_id="run2", status="accepted")])
+
+    async def ids(**query: Any) -> list[int]:
+        return [found.id for found in await store.ledger(LedgerQuery(**query))]
+
+    assert await ids() == [7, 6, 4, 2, 10, 9, 8, 5, 3, 1]
+    assert await ids(limit=5) == [7, 6, 4, 2, 10]
+    assert await ids(dedup_key="disk-full", limit=6) == [7, 6, 4, 2, 10, 8]
+    assert await ids(status="accepted") == [10, 9, 1]
+    assert await ids(status="rejected") == [4]
+    assert await ids(run_id="run1", limit=5) == [7, 6, 4, 2, 9]
+    assert await ids(run_id="run1", dedup_key="other", status="accepted") == [9]
+    assert await ids(run_id="run2", status="pending") == []
+
+
+async def test_memory_of_one_flow(store: Store) -> None:
+    """A flow sees its own keys; a removed one is gone."""
+    await store.commit([PutMemory("disk", "a", "1"), PutMemory("disk", "b", ODD_JSON), PutMemory("net", "a", "2")])
+    await store.commit([PutMemory("disk", "a", None), PutMemory("disk", "never", None)])
+    assert await store.memory("disk") == {"b": ODD_JSON}
+
+
+async def test_opening_tells_what_the_last_owner_left(opening: Opening) -> None:
+    """Next numbers, rows that still matter and scheduled times seen to; the same digest key for ever."""
+    first = opening()
+    empty = await first.open()
+    assert (empty.next_run_no, empty.next_row_id, list(empty.rows), dict(empty.ticks)) == (1, 1, [], {})
+    settled = row(1, status="accepted", settled_at=NOW)
+    matter = [
+        row(2, status="pending"),
+        row(3, status="sending"),
+        replace(settled, id=4, idempotency_key="x", is_open=True),
+        replace(settled, id=5, idempotency_key="y", repeat_at=NOW),
+    ]
+    await first.commit(
+        [run(7), settled, *matter, PutTick("disk", "cron", NOW - timedelta(hours=1)), PutTick("disk", "cron", NOW)]
+    )
+    await first.close()
+    second = opening()
+    opened = await second.open()
+    await second.close()
+    assert (opened.next_run_no, opened.next_row_id, opened.digest_key) == (8, 6, empty.digest_key)
+    assert sorted(opened.rows, key=lambda found: found.id) == matter
+    assert dict(opened.ticks) == {("disk", "cron"): NOW}
+
+
+async def test_store_object_is_opened_once(store: Store) -> None:
+    """Two engines do not share a store."""
+    with pytest.raises(StoreOwned):
+        await store.open()

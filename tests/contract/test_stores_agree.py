@@ -1,0 +1,90 @@
+"""Every store tells the same history: what is asked after random batches has one answer."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resolute.engine import RunQuery
+from resolute.engines.embedded.memory import MemoryStore
+from resolute.engines.embedded.sqlite.store import SqliteStore
+from resolute.engines.embedded.store import LedgerQuery, Op, PutMemory, PutTick, Store
+from tests.contract.rows import NOW, entry, row, run
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+TIMES = st.integers(-5, 5).map(lambda s: NOW + timedelta(seconds=s))
+RUNS = st.builds(
+    run,
+    st.integers(1, 6),
+    status=st.sampled_from(["queued", "running", "waiting", "succeeded", "failed"]),
+    due_at=st.none() | TIMES,
+    delay_s=st.integers(0, 8).map(lambda n: n / 2),
+    error=TEXTS,
+    output=st.none() | TEXTS,
+).map(lambda made: replace(made, flow=f"flow{made.no % 2}"))
+ENTRIES = st.builds(
+    entry, st.integers(1, 6), st.integers(1, 4), status=st.sampled_from(["running", "done"]), output=TEXTS
+)
+ROWS = st.builds(
+    row,
+    st.integers(1, 6),
+    status=st.sampled_from(["pending", "sending", "accepted", "rejected", "superseded"]),
+    is_open=st.booleans(),
+    repeat_at=st.none() | TIMES,
+    title=TEXTS,
+).map(lambda made: replace(made, run_id=f"run{made.id % 3}", dedup_key=f"key{made.id % 2}"))
+MEMORIES = st.builds(PutMemory, st.sampled_from(["flow0", "flow1"]), st.sampled_from("ab"), st.none() | TEXTS)
+TICKS = st.builds(PutTick, st.just("flow0"), st.sampled_from("xy"), TIMES)
+BATCHES = st.lists(st.lists(st.one_of(RUNS, ENTRIES, ROWS, MEMORIES, TICKS), max_size=8), max_size=8)
+
+
+async def seen(store: Store) -> list[Any]:
+    """Everything that can be asked."""
+    flows, statuses = [None, "flow0", "flow1"], [None, "running", "succeeded", "failed"]
+    answers: list[Any] = [
+        await store.running(),
+        [await store.due(NOW + timedelta(seconds=s), limit) for s in range(-6, 7, 2) for limit in (1, 9)],
+        [await store.next_due(NOW + timedelta(seconds=s)) for s in range(-6, 7)],
+        [await store.runs(RunQuery(flow, status, 4)) for flow in flows for status in statuses],
+        [
+            await store.ledger(LedgerQuery(key, status))
+            for key in (None, "key0")
+            for status in (None, "pending", "accepted")
+        ],
+        [await store.ledger(LedgerQuery(key, None, id, 2)) for key in (None, "key1") for id in (None, "run0", "run1")],
+        [await store.ledger_row(id) for id in range(1, 7)],
+        [await store.memory(flow) for flow in ("flow0", "flow1")],
+    ]
+    for no in range(1, 7):
+        if await store.find(f"run{no}") is not None:
+            answers.append(await store.load(no))
+    return answers
+
+
+async def history(store: Store, batches: list[list[Op]]) -> list[Any]:
+    await store.open()
+    answers = []
+    for batch in batches:
+        await store.commit(batch)
+        answers.append(await seen(store))
+    await store.close()
+    opened = await store.open()
+    await store.close()
+    answers.append([opened.next_run_no, opened.next_row_id, list(opened.rows), dict(opened.ticks)])
+    return answers
+
+
+@settings(max_examples=40, deadline=None)
+@given(batches=BATCHES)
+def test_stores_tell_the_same_history(batches: list[list[Op]]) -> None:
+    """Whatever is written, no question tells one store from the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        sqlite = asyncio.run(history(SqliteStore(Path(folder, "resolute.db")), batches))
+    assert sqlite == asyncio.run(history(MemoryStore(), batches))

@@ -1,0 +1,226 @@
+"""The SQLite store on real files: what it makes, how it asks, and what it does not open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from resolute.engines.embedded.owner import Owner
+from resolute.engines.embedded.sqlite import writer
+from resolute.engines.embedded.sqlite.database import open_to_write
+from resolute.engines.embedded.sqlite.statements import put, schema, statements
+from resolute.engines.embedded.sqlite.store import SqliteStore
+from resolute.engines.embedded.store import RunRow
+from resolute.errors import StoreBroken, StoreError, StoreOwned
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def run(no: int, error: str = "") -> RunRow:
+    return RunRow(no, f"run{no}", "disk", "f", "running", "null", "d", "manual", NOW, error=error)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "resolute.db"
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+# Files
+
+
+async def test_files_are_for_their_user_alone(path: Path) -> None:
+    """The store holds what runs were given, and the key of its digests."""
+    async with opened(path) as store:
+        await store.commit([run(1)])
+        names = ["resolute.db", "resolute.db-shm", "resolute.db-wal", "resolute.db.lock"]
+        assert {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == dict.fromkeys(
+            names, 0o600
+        )
+
+
+async def test_closed_store_is_one_file(path: Path) -> None:
+    """What is closed can be copied: nothing lies in a log beside it."""
+    async with opened(path) as store:
+        await store.commit([run(1)])
+    assert sorted(each.name for each in path.parent.iterdir()) == ["resolute.db", "resolute.db.lock"]
+
+
+async def test_log_is_moved_into_the_file_when_nothing_happens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store at rest has an empty write-ahead log."""
+    monkeypatch.setattr(writer, "IDLE_S", 0.01)
+    async with opened(path) as store:
+        await store.commit([run(1)])
+        log = path.with_name("resolute.db-wal")
+        async with asyncio.timeout(20):
+            while log.stat().st_size:
+                await asyncio.to_thread(log.stat)
+
+
+def test_power_cut_loses_nothing_that_was_acknowledged(path: Path) -> None:
+    """Each commit waits for the disk; other settings of SQLite would not."""
+    with closing(open_to_write(path)) as connection:
+        asked = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
+    assert asked == {"journal_mode": "wal", "synchronous": 2}
+
+
+def test_tables_and_statements_name_the_same_columns() -> None:
+    """Rows are read in the order of the tables and written in that of the statements."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in schema():
+            connection.execute(statement)
+        for name in ("put_run", "put_entry", "put_row", "put_memory", "put_tick", "put_meta"):
+            found = connection.execute("SELECT name FROM pragma_table_info(?)", (put(name).table,))
+            assert put(name).columns == tuple(column for (column,) in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("rows_that_matter", "incident_log_matters"),
+        ("running", "runs_by_status"),
+        ("due", "runs_due"),
+        ("due", "runs_parked"),
+        ("next_due", "runs_due"),
+        ("runs_by_status", "runs_by_status"),
+        ("runs_of_flow", "runs_by_flow"),
+        ("log_first", "incident_log_first"),
+        ("log_of_run", "incident_log_by_run"),
+        ("log_of_dedup_key", "incident_log_by_dedup_key"),
+    ],
+)
+def test_question_is_answered_from_its_index(name: str, index: str) -> None:
+    """A store with a million finished runs answers as fast as a new one."""
+    given = dict.fromkeys(["now", "limit", "status", "flow", "run_id", "dedup_key"], 1)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in schema():
+            connection.execute(statement)
+        text = statements()[name]
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", given if ":" in text else (1,) * text.count("?"))
+        steps = [step[3] for step in plan]
+    assert any(f"INDEX {index}" in step for step in steps), steps
+
+
+# Opening what is no store
+
+
+async def test_two_stores_on_one_file(path: Path) -> None:
+    """The second is refused and learns who has it; the first goes on."""
+    async with opened(path) as store:
+        with pytest.raises(StoreOwned, match=f"process {os.getpid()}"):
+            await SqliteStore(path).open()
+        await store.commit([run(1)])
+
+
+async def test_given_owner_stays_the_callers(path: Path) -> None:
+    """A store does not let go what it was lent, and takes none that holds another file."""
+    owner = await Owner.acquire(path, wait=False)
+    store = SqliteStore(path, owner=owner)
+    await store.open()
+    await store.close()
+    with pytest.raises(StoreOwned):
+        await SqliteStore(path).open()
+    with pytest.raises(StoreError, match="expected"):
+        await SqliteStore(path.with_name("other.db"), owner=owner).open()
+    owner.release()
+
+
+def make_text(path: Path) -> None:
+    path.write_text("Page the on-call engineer.\n" * 60, encoding="utf-8")
+
+
+def make_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE posts (id)")
+
+
+def make_noise(path: Path) -> None:
+    """A disk that turned every page but the first into noise."""
+    with closing(open_to_write(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    pages = path.stat().st_size // 4096 - 1
+    path.write_bytes(path.read_bytes()[:4096] + random.Random(1).randbytes(4096 * pages))
+
+
+def content(path: Path) -> bytes | None:
+    return None if path.is_dir() else path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "text"),
+    [
+        (make_text, StoreBroken, "not a database of SQLite"),
+        (make_database, StoreError, "another program \\(tables: posts\\)"),
+        (make_noise, StoreBroken, "SQLITE_CORRUPT.*Check the disk"),
+        (Path.mkdir, StoreError, "is a directory"),
+    ],
+)
+async def test_what_is_no_store_is_left_as_it_is(
+    path: Path, make: Callable[[Path], None], kind: type[Exception], text: str
+) -> None:
+    """The text says what was found and what to do; the file is not touched, and the lock is let go."""
+    make(path)
+    before = content(path)
+    with pytest.raises(kind, match=text):
+        await SqliteStore(path).open()
+    assert content(path) == before
+    (await Owner.acquire(path, wait=False)).release()
+
+
+async def test_newer_store_is_not_opened(path: Path) -> None:
+    """An older Resolute does not write into what it does not know."""
+    async with opened(path):
+        pass
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE meta SET value = 99 WHERE name = 'schema_version'")
+    with pytest.raises(StoreBroken, match="schema version 99, expected 1: a newer Resolute wrote it"):
+        await SqliteStore(path).open()
+
+
+async def test_folder_that_does_not_exist(path: Path) -> None:
+    """No folder is made by mistake."""
+    with pytest.raises(StoreError, match="nowhere"):
+        await SqliteStore(path.parent / "nowhere" / "resolute.db").open()
+
+
+async def test_row_that_somebody_changed_by_hand_is_named(path: Path) -> None:
+    """A time that cannot be read stops with the row's number, not with a traceback from deep inside."""
+    async with opened(path):
+        pass
+    names = put("put_row").columns
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        values = ["pending" if name == "status" else "[]" if name in ("retry", "remarks") else "0" for name in names]
+        connection.execute(put("put_row").of(1), values)
+    with pytest.raises(StoreBroken, match="Row 0 of incident_log cannot be read"):
+        await SqliteStore(path).open()
+    (await Owner.acquire(path, wait=False)).release()
+
+
+async def test_closed_store_says_so(path: Path) -> None:
+    """It can be opened again."""
+    store = SqliteStore(path)
+    with pytest.raises(StoreError, match="not open"):
+        await store.commit([run(1)])
+    await store.open()
+    await store.close()
+    await store.close()
+    assert (await store.open()).next_run_no == 1
+    await store.close()
