@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resolute.client import Client as Client
+    from resolute.client import Run as Run
+    from resolute.config import WorkerConfig as WorkerConfig
     from resolute.context import current as current
     from resolute.errors import ActivityError as ActivityError
     from resolute.errors import ConfigError as ConfigError
@@ -41,8 +44,11 @@ if TYPE_CHECKING:
     from resolute.model.state import FlowState as FlowState
     from resolute.model.trigger import manual as manual
     from resolute.model.trigger import schedule as schedule
+    from resolute.worker import Worker as Worker
 
 _HOME = {
+    "resolute.client": ["Client", "Run"],
+    "resolute.config": ["WorkerConfig"],
     "resolute.context": ["current"],
     "resolute.errors": [
         "ActivityError",
@@ -65,12 +71,14 @@ _HOME = {
     "resolute.model.retry": ["Retry"],
     "resolute.model.state": ["FlowState"],
     "resolute.model.trigger": ["manual", "schedule"],
+    "resolute.worker": ["Worker"],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "Activity",
     "ActivityError",
+    "Client",
     "ConfigError",
     "Flow",
     "FlowError",
@@ -84,10 +92,13 @@ __all__ = [
     "ProviderUnavailable",
     "ResoluteError",
     "Retry",
+    "Run",
     "RunConflict",
     "RunFailed",
     "RunNotFound",
     "Secret",
+    "Worker",
+    "WorkerConfig",
     "activity",
     "current",
     "env",

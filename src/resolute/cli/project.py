@@ -1,0 +1,73 @@
+"""What a command works on: the settings in force, the module with the flows, the store."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from resolute.cli.options import Common
+from resolute.errors import ConfigError
+
+if TYPE_CHECKING:
+    from resolute.config import Settings
+    from resolute.loader import Found
+
+T = TypeVar("T")
+
+
+def settings(common: Common) -> Settings:
+    """The settings in force; raises ConfigError."""
+    from resolute.config import load_settings
+
+    return load_settings(store=common.store, module=common.module)
+
+
+def find_flows(common: Common, module: str | None = None) -> Found:
+    """What the module holds that was named; raises ConfigError."""
+    from resolute.loader import load
+
+    found = settings(common)
+    name = module or found.module
+    if not name:
+        raise ConfigError(
+            "Which flows? No module was named. Give a file or a dotted module (resolute worker flows.py, --module), "
+            'set RESOLUTE_MODULE, or write module = "flows.py" into resolute.toml.'
+        )
+    return load(name, found.folder)
+
+
+def store_file(common: Common, given: str | None = None) -> Path:
+    """The file of the store; raises ConfigError for one in memory.
+
+    Args:
+        given: the address that the module's own worker names; the command line goes before it.
+    """
+    from resolute.config import load_settings, store_path
+
+    found = load_settings(store=common.store or given, module=common.module)
+    path = store_path(found.store, found.folder)
+    if path is None:
+        raise ConfigError("A store in memory ends with its process. Name a file: --store sqlite:///resolute.db.")
+    return path
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine returns. Ctrl-C and SIGTERM cancel it, and it may take its time to end.
+
+    Raises:
+        KeyboardInterrupt: it was cancelled by one of them.
+    """
+
+    async def whole() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(whole())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

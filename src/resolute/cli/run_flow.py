@@ -1,0 +1,171 @@
+"""`resolute run FLOW`: one run of a flow, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from resolute.cli.inputs import read_input
+from resolute.cli.logs import set_up_logging
+from resolute.cli.options import Common
+from resolute.cli.project import find_flows, run_to_end
+from resolute.cli.terminal import note, pretty, print_json
+from resolute.cli.views import run_json
+from resolute.clock import new_id
+from resolute.config import load_settings, store_path
+from resolute.engine import RunView
+from resolute.engines.embedded.owner import holder
+from resolute.errors import ConfigError
+from resolute.loader import Found
+from resolute.model.recipe import Flow
+from resolute.model.refs import Ref
+from resolute.model.steps import Block, Branch, Loop, NodeStep, Sleep
+from resolute.oneshot import Once, run_once
+from resolute.worker import Ports, Worker
+
+
+@dataclass(frozen=True)
+class FlowCall:
+    """What was asked for; `wait` in seconds, None for no limit."""
+
+    flow: str
+    pairs: tuple[str, ...]
+    input_file: str | None
+    run_id: str | None
+    wait: float | None
+    dry_run: bool
+
+
+def run_flow(common: Common, call: FlowCall) -> int:
+    """Run it and print its result; the exit code."""
+    found = find_flows(common)
+    flow = _find(call.flow, found)
+    model = flow.input_model
+    texts = [name for name, field in model.model_fields.items() if field.annotation is str] if model else []
+    given = read_input(call.pairs, call.input_file, texts)
+    made = found.as_worker()
+    own = Worker(made.config, flows=[flow], providers=made.providers, ports=made.ports)
+    address = load_settings(store=common.store or made.store_address)
+    path = store_path(address.store, address.folder)
+    if call.dry_run:
+        return _show_plan(common, flow, own)
+    owner = holder(path) if path is not None else None
+    problems = own.problems() if owner is None or owner.address is None else []  # a worker has its own environment
+    if problems:
+        raise ConfigError("\n".join([f"{flow.name} cannot run:", *(f"  - {problem}" for problem in problems)]))
+    ports = made.ports
+    common.scrub = ports.secrets.scrub
+    set_up_logging(common.scrub, as_json=common.json, verbose=common.verbose, quiet=not common.verbose)
+    run_id = new_id(ports.clock, ports.randomness) if call.run_id is None else call.run_id
+    shows_progress = sys.stderr.isatty()
+    started: list[str] = []
+
+    def on_start(started_id: str) -> None:
+        started.append(started_id)
+        if shows_progress:
+            note(f"run {started_id} of {flow.name}")
+
+    def on_park(run: RunView) -> None:
+        if shows_progress and run.waiting_for:
+            note(f"waits: {run.waiting_for}")
+
+    once = Once(
+        path,
+        flow,
+        run_id,
+        given,
+        providers=made.providers,
+        on_wait=lambda found: note(f"waiting for {found}, which is at work on the store"),
+        on_start=on_start,
+        on_park=on_park,
+    )
+    try:
+        run = run_to_end(_within(once, ports, call.wait))
+    except TimeoutError:
+        note(f"{_left(started, flow, path)} It has not finished within {call.wait:g} s.")
+        return 1
+    except KeyboardInterrupt:
+        note(_left(started, flow, path))
+        raise
+    return _print_result(common, run)
+
+
+async def _within(once: Once, ports: Ports, wait: float | None) -> RunView:
+    async with asyncio.timeout(wait):
+        return await run_once(once, ports)
+
+
+def _left(started: list[str], flow: Flow, path: Path | None) -> str:
+    if not started:
+        return f"{flow.name} was not started."
+    if path is None:
+        return f"Run {started[0]} of {flow.name} is given up with its store in memory."
+    return (
+        f"Run {started[0]} of {flow.name} is left to the next worker on {path}. "
+        f"`resolute runs show {started[0]}` shows it."
+    )
+
+
+def _find(name: str, found: Found) -> Flow:
+    known = {flow.name: flow for flow in (*found.as_worker().flows, *found.flows)}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    raise ConfigError(f'{found.name} holds no flow "{name}".{hint} Known: {", ".join(known)}.')
+
+
+def _print_result(common: Common, run: RunView) -> int:
+    if common.json:
+        print_json(run_json(run, with_nodes=False))
+    if run.status == "succeeded":
+        if not common.json:
+            click.echo(pretty(run.output))
+        return 0
+    at = f' at "{run.error_key}"' if run.error_key else ""
+    note(f"Run {run.id} of {run.flow} {run.status.replace('_', ' ')}{at}: {run.error}")
+    note(f"`resolute runs show {run.id}` shows what it did.")
+    return 1
+
+
+def _show_plan(common: Common, flow: Flow, own: Worker) -> int:
+    """Print the steps that would be walked and what is missing; nothing is run."""
+    problems = own.problems()
+    if common.json:
+        print_json({"flow": flow.name, "steps": list(_plan(flow.steps)), "problems": problems})
+    else:
+        click.echo(f"{flow.name} would do this; nothing was run:")
+        for line in _plan(flow.steps):
+            click.echo(f"  {line}")
+        for problem in problems:
+            note(problem)
+    return 2 if problems else 0
+
+
+def _plan(block: Block, indent: str = "") -> Iterator[str]:
+    for step in block:
+        match step:
+            case NodeStep():
+                node = step.node
+                yield f"{indent}{node.key}: {node.activity.name}"
+                while node.fallback is not None:
+                    node = node.fallback
+                    yield f"{indent}  or else {node.key}: {node.activity.name}"
+            case Branch():
+                yield f"{indent}{step.key}: if its test holds"
+                yield from _plan(step.then, indent + "  ")
+                if step.otherwise:
+                    yield f"{indent}{step.key}: otherwise"
+                    yield from _plan(step.otherwise, indent + "  ")
+            case Sleep():
+                delay = repr(step.delay) if isinstance(step.delay, Ref) else str(step.delay)
+                yield f"{indent}{step.key}: sleep {delay}"
+            case Loop():
+                yield f"{indent}{step.key}: repeat until its test holds"
+                yield from _plan(step.body, indent + "  ")

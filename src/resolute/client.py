@@ -1,0 +1,107 @@
+"""`Client`: starts runs and asks about them, in the worker's process or from another one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from resolute.config import load_settings, store_path
+from resolute.engine import Engine, RunQuery, RunView
+from resolute.engines.embedded.files import FileEngine
+from resolute.errors import ConfigError, RunFailed
+from resolute.jsontypes import JsonValue
+from resolute.model.recipe import Flow
+
+
+class Client:
+    """Talks to an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, store: str | None = None, *, folder: Path | None = None) -> AsyncIterator[Client]:
+        """A client of a store: `async with Client.connect("sqlite:///resolute.db") as client:`.
+
+        Where a worker owns the store it is asked; else the client itself writes, and a worker that is
+        started later does the work.
+
+        Args:
+            store: the store's address; by default that of `RESOLUTE_STORE` or `resolute.toml`.
+            folder: where a relative path starts; by default the working directory.
+        """
+        settings = load_settings(store=store, folder=folder)
+        path = store_path(settings.store, settings.folder)
+        if path is None:
+            raise ConfigError('Nobody else can reach a store in memory. Use Worker(...).client, or "sqlite:///PATH".')
+        yield cls(FileEngine(path))
+
+    async def start(self, flow: str | Flow, input: Any = None, *, run_id: str | None = None) -> Run:
+        """A run that is on disk when this returns; the same id with the same input gives the same run.
+
+        Raises:
+            RunConflict: the id belongs to a run of another flow or input.
+            InputError: the input does not fit what the flow accepts.
+        """
+        name = flow.name if isinstance(flow, Flow) else flow
+        view = await self._engine.start(name, input, run_id=run_id)
+        return Run(self._engine, view.id)
+
+    async def get(self, run_id: str) -> RunView:
+        """The run with its journal; raises RunNotFound."""
+        return await self._engine.get(run_id)
+
+    async def runs(self, *, flow: str | None = None, status: str | None = None, limit: int = 20) -> Sequence[RunView]:
+        """Runs, newest first."""
+        return await self._engine.runs(RunQuery(flow, status, limit))
+
+    async def cancel(self, run_id: str) -> RunView:
+        """End an unfinished run; raises RunNotFound, EngineError."""
+        return await self._engine.cancel(run_id)
+
+    async def signal(self, run_id: str, gate: str, data: JsonValue = None, *, by: str = "") -> None:
+        """Answer a gate of a run; raises RunNotFound, EngineError."""
+        await self._engine.signal(run_id, gate, data, by=by)
+
+    def run(self, run_id: str) -> Run:
+        """A handle on a run that was started elsewhere."""
+        return Run(self._engine, run_id)
+
+
+class Run:
+    """A handle on one run."""
+
+    def __init__(self, engine: Engine, run_id: str) -> None:
+        self._engine = engine
+        self.id = run_id
+
+    async def result(self, timeout: timedelta | None = None) -> Any:
+        """What the run returns, as plain JSON values, once it has finished.
+
+        Raises:
+            RunFailed: it ended without success.
+            TimeoutError: it has not finished within this time; it goes on.
+        """
+        view = await self._engine.result(self.id, timeout)
+        if view.status != "succeeded":
+            raise RunFailed(view.id, view.status, view.error_key or None, view.error)
+        return view.output
+
+    async def get(self) -> RunView:
+        """The run with its journal."""
+        return await self._engine.get(self.id)
+
+    async def cancel(self) -> RunView:
+        """End the run if it is unfinished."""
+        return await self._engine.cancel(self.id)
+
+    async def signal(self, gate: str, data: JsonValue = None, *, by: str = "") -> None:
+        """Answer a gate of the run."""
+        await self._engine.signal(self.id, gate, data, by=by)
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>"

@@ -1,0 +1,189 @@
+"""`run_once`: one run from start to end, for `resolute run`. It drives its own run and nothing else in the store.
+
+The lock of the store is held while an attempt is in flight or a secret input lives in memory, and let
+go while the run is parked; an owner that appears meanwhile is asked for the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from resolute.engine import RunView
+from resolute.engines.embedded.engine import EmbeddedEngine
+from resolute.engines.embedded.files import POLL_S, ask_or_lock
+from resolute.engines.embedded.memory import MemoryStore
+from resolute.engines.embedded.owner import Holder, holder
+from resolute.engines.embedded.socket import call, view_from_json
+from resolute.engines.embedded.sqlite.store import SqliteStore
+from resolute.errors import StoreError
+from resolute.model.recipe import Flow
+from resolute.providers.base import Provider
+from resolute.worker import Ports, open_providers
+
+#: A run parked for less than this keeps the lock.
+SHORT_WAIT_S: Final = 2.0
+#: How long a look-up may take that settles what an interrupted command left.
+SETTLE_S: Final = 10.0
+#: How long running attempts may take when the command is stopped.
+GRACE: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Once:
+    """What is to be run once.
+
+    Attributes:
+        path: the store's file, None for one in memory.
+        secrets: secret inputs by name; while they are needed they live in the memory of one process.
+        job: what an owner needs to run the job itself, as `job_order` makes it; None for a flow that it knows by name.
+        on_wait: called with who holds the lock and is waited for.
+        on_start: called once with the run's id, as soon as it is on disk.
+        on_park: called with the run each time that it has to wait.
+    """
+
+    path: Path | None
+    flow: Flow
+    run_id: str
+    input: Any = None
+    providers: Sequence[Provider] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    job: Mapping[str, Any] | None = field(default=None, repr=False)
+    trigger: str = "command"
+    on_wait: Callable[[Holder], None] = lambda holder: None
+    on_start: Callable[[str], None] = lambda run_id: None
+    on_park: Callable[[RunView], None] = lambda run: None
+
+
+async def run_once(once: Once, ports: Ports) -> RunView:
+    """The finished run. Where this is cancelled, a run with secret inputs is ended and any other is left to a worker.
+
+    Raises:
+        RunConflict: the id belongs to a run of another flow or input.
+        InputError: the input does not fit what the flow accepts.
+        StoreError: the journal failed, or its owner does not answer.
+    """
+    told = False
+
+    def started(run_id: str) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            once.on_start(run_id)
+
+    if once.path is None:
+        return await _run_here(once, ports, MemoryStore(), started)
+    while True:
+        found = await ask_or_lock(once.path, lambda address: _ask(once, address, started), once.on_wait)
+        if isinstance(found, RunView):
+            return found
+        try:
+            run = await _run_here(once, ports, SqliteStore(once.path, owner=found), started)
+        finally:
+            found.release()
+        if run.is_finished:
+            return run
+        once.on_park(run)
+        await _rest(once.path, run, ports)
+
+
+async def _ask(once: Once, address: Path, started: Callable[[str], None]) -> RunView:
+    """Let the owner run it."""
+    params = {"run_id": once.run_id}
+    if once.job is None:
+        flow = {"flow": once.flow.name, "input": once.input, "trigger": once.trigger}
+        run = await call(address, "start", {**flow, **params})
+    else:
+        run = await call(address, "start_job", {"job": dict(once.job), **params})
+    started(once.run_id)
+    try:
+        run = await call(address, "result", params)
+    except asyncio.CancelledError:
+        if once.secrets:
+            await _cancel(address, once.run_id)
+        raise
+    return view_from_json(run)
+
+
+async def _cancel(address: Path, run_id: str) -> None:
+    with suppress(StoreError, TimeoutError):
+        async with asyncio.timeout(GRACE.total_seconds()):
+            await call(address, "cancel", {"run_id": run_id})
+
+
+async def _run_here(
+    once: Once, ports: Ports, store: MemoryStore | SqliteStore, started: Callable[[str], None]
+) -> RunView:
+    """The run as far as it goes without letting go of the lock."""
+    async with AsyncExitStack() as stack:
+        engine = EmbeddedEngine(
+            store,
+            [once.flow],
+            clock=ports.clock,
+            randomness=ports.randomness,
+            secrets=ports.secrets,
+            providers={(provider.kind, provider.name): provider for provider in once.providers},
+            paging=open_providers(once.providers, ports, stack),
+            threads=ports.threads,
+            environ=ports.environ,
+            drives_all=False,
+        )
+        if once.secrets:
+            engine.core.run_secrets[once.run_id] = dict(once.secrets)  # so that opening it does not end this run
+        await engine.open()
+        stack.push_async_callback(engine.close, GRACE)
+        try:
+            run = await _drive(once, engine, started)
+        except asyncio.CancelledError:
+            if once.secrets:
+                await _end(engine, once.run_id)
+            raise
+        await _settle(engine)
+        return run
+
+
+async def _drive(once: Once, engine: EmbeddedEngine, started: Callable[[str], None]) -> RunView:
+    """Start or resume the run; return when it has finished or is parked for a while."""
+    run = await engine.start(once.flow.name, once.input, run_id=once.run_id, trigger=once.trigger, secrets=once.secrets)
+    started(run.id)
+    if run.status == "failed" and once.secrets:
+        run = await engine.resend(run.id, once.secrets)
+    if once.path is None or once.secrets:
+        return await engine.result(run.id)
+    while True:
+        run = await engine.driven(run.id)
+        left = SHORT_WAIT_S if run.due_at is None else (run.due_at - engine.core.clock.now()).total_seconds()
+        if run.is_finished or left >= SHORT_WAIT_S:
+            return run
+        await asyncio.sleep(max(0.01, left))
+
+
+async def _end(engine: EmbeddedEngine, run_id: str) -> None:
+    """End a run whose secret inputs are about to be lost: its page is never sent behind the user's back."""
+    run = await engine.get(run_id)
+    if not run.is_finished:
+        await engine.cancel(run_id)
+    await _settle(engine)
+
+
+async def _settle(engine: EmbeddedEngine) -> None:
+    """See to what interrupted commands left in the log."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE_S):
+            await engine.settle_interrupted()
+
+
+async def _rest(path: Path, run: RunView, ports: Ports) -> None:
+    """Wait until the parked run is due, or an owner appears that goes on with it."""
+    while True:
+        found = holder(path)
+        left = 0.0 if run.due_at is None else (run.due_at - ports.clock.now()).total_seconds()
+        if left <= 0 or (found is not None and found.address is not None):
+            await asyncio.sleep(POLL_S)
+            return
+        await asyncio.sleep(min(left, 1.0))
