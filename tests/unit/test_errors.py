@@ -10,7 +10,9 @@ from resolute import errors
 def test_every_error_stands_in_the_drawn_tree() -> None:
     """Who reads the drawing knows what can be raised."""
     drawn = errors.__doc__ or ""
-    classes = [value for value in vars(errors).values() if inspect.isclass(value) and value.__module__ == errors.__name__]
+    classes = [
+        value for value in vars(errors).values() if inspect.isclass(value) and value.__module__ == errors.__name__
+    ]
     assert {made.__name__ for made in classes if made.__name__ not in drawn} == set()
     assert all(issubclass(made, errors.ResoluteError) for made in classes)
 

@@ -1,0 +1,275 @@
+"""The examples as users have them: they load, fit their types, and do what they say against a PagerDuty on a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resolute import RunFailed, Worker, WorkerConfig
+from resolute.clock import SystemClock
+from resolute.engines.embedded.owner import holder
+from resolute.loader import load
+from resolute.simulator import PagerDutySimulator
+from resolute.simulator.pagerduty.server import SimulatorServer
+from resolute.worker import Ports
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+FLOWS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+PATIENCE = timedelta(seconds=30)
+
+
+class Site:
+    """A web site of this machine: answers GET with what the test sets, keeps what is posted."""
+
+    def __init__(self) -> None:
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(site.status, json.dumps(site.page).encode())
+
+            def do_POST(self) -> None:
+                site.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self._answer(200, b"ok")
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing."""
+
+        self.status = 200
+        self.page: dict[str, Any] = {"status": "healthy", "message": "all is well", "component": "api"}
+        self.posted: list[Any] = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        self.url = f"http://{self.address}"
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """The system that is watched, and the Slack that is told."""
+    site = Site()
+    thread = threading.Thread(target=site.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def pagerduty() -> Iterator[SimulatorServer]:
+    """A PagerDuty on a socket that works on events at once."""
+    simulator = PagerDutySimulator(SystemClock(), processing_delay=timedelta(0))
+    with SimulatorServer(simulator) as server:
+        yield server
+
+
+@pytest.fixture
+def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What an operator would set for the examples."""
+    simulator = pagerduty.call(lambda simulator: simulator)
+    given = {
+        "PAGERDUTY_EVENTS_URL": pagerduty.url,
+        "PAGERDUTY_API_URL": pagerduty.url,
+        "PAGERDUTY_ROUTING_KEY": simulator.routing_key,
+        "PAGERDUTY_SERVICE_KEY": simulator.routing_key,
+        "PAGERDUTY_API_KEY": simulator.api_key,
+        "ESCALATION_POLICY": next(iter(simulator.world.policies)),
+        "ESCALATION_POLICY_ID": next(iter(simulator.world.policies)),
+        "HEALTH_URL": site.url,
+        "SERVICE_URL": site.url,
+        "DATABASE_ADDRESS": site.address,
+        "SLACK_WEBHOOK_URL": f"{site.url}/slack",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    return {**os.environ, **given, "PYTHONPATH": str(ROOT / "src")}
+
+
+def worker_of(example: str) -> Worker:
+    """The example's flows and accounts in a worker of the test, on a store in memory."""
+    found = load(str(EXAMPLES / example), EXAMPLES).as_worker()
+    return Worker(WorkerConfig(engine="memory:"), flows=found.flows, providers=found.providers, ports=Ports())
+
+
+async def run(worker: Worker, input: Any = None) -> dict[str, Any]:
+    """The outputs of one run of the example's only flow."""
+    [flow] = worker.flows
+    outputs: dict[str, Any] = await (await worker.client.start(flow, input)).result(PATIENCE)
+    return outputs
+
+
+def alerts(pagerduty: SimulatorServer) -> list[tuple[str, str, str]]:
+    """Dedup key, status and summary of every alert."""
+    found = pagerduty.call(lambda simulator: simulator.alerts)
+    return [(alert.alert_key, alert.status, alert.summary) for alert in found]
+
+
+@pytest.mark.parametrize("example", FLOWS)
+def test_example_is_ready_to_be_run(example: str, environ: dict[str, str]) -> None:
+    """`resolute worker` finds flow and account in the file, and nothing is missing once its variables are set."""
+    assert worker_of(example).problems() == []
+
+
+def test_examples_satisfy_a_strict_type_checker() -> None:
+    """What users copy has no error under mypy --strict."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache/examples"), *FLOWS]
+    environ = {**os.environ, "MYPYPATH": str(ROOT / "src")}
+    checked = subprocess.run(command, cwd=EXAMPLES, env=environ, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+async def test_smart_alerting_pages_tells_and_resolves(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """Critical opens one alert and names who is on call; two critical checks are one alert; healthy again closes it."""
+    async with worker_of("smart_alerting.py") as worker:
+        site.page = {"status": "critical", "message": "load 42", "component": "api", "metrics": {"load": 42}}
+        first, second = await run(worker), await run(worker)
+        while_critical = alerts(pagerduty)
+        site.page = {"status": "healthy", "message": "load 1"}
+        third, fourth = await run(worker), await run(worker)
+    assert [first["health"]["was_critical"], second["health"]["was_critical"]] == [False, True]
+    assert while_critical == [("system-health", "triggered", "load 42")]
+    [alert] = pagerduty.call(lambda simulator: simulator.alerts)
+    assert alert.payload["custom_details"] == {"metrics": {"load": 42}}
+    assert alert.payload["component"] == "api"
+    assert alert.status == "resolved"
+    assert "resolve_event" in third
+    assert "resolve_event" not in fourth
+    assert [post["text"] for post in site.posted] == [first["notify_on_call_slack"]] * 2
+    assert "Ada Moreno (level 1)" in first["notify_on_call_slack"]
+
+
+async def test_smart_alerting_takes_no_answer_for_critical(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """A health page that fails pages somebody."""
+    site.status = 502
+    async with worker_of("smart_alerting.py") as worker:
+        await run(worker)
+    [(key, status, summary)] = alerts(pagerduty)
+    assert (key, status) == ("system-health", "triggered")
+    assert "502" in summary
+
+
+async def test_database_monitor_pages_when_nothing_listens(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that takes connections is left alone; one that refuses them is paged for."""
+    async with worker_of("database_monitor.py") as worker:
+        well = await run(worker)
+        monkeypatch.setenv("DATABASE_ADDRESS", "127.0.0.1:1")
+        await run(worker)
+    assert well["health"]["status"] == "healthy"
+    [(key, status, summary)] = alerts(pagerduty)
+    assert (key, status) == ("db-health-check", "triggered")
+    assert summary.startswith("Database 127.0.0.1:1: ")
+
+
+async def test_auto_resolve_closes_what_others_opened(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """An alert of another tool under the same key is closed, but only once the service is healthy."""
+    opened_elsewhere = {"summary": "down", "source": "elsewhere", "severity": "error"}
+    event = {"event_action": "trigger", "dedup_key": "service-health-check", "payload": opened_elsewhere}
+    async with worker_of("auto_resolve.py") as worker:
+        [account] = worker.providers
+        await account.client.enqueue(event, environ["PAGERDUTY_ROUTING_KEY"])  # type: ignore[attr-defined]
+        site.status = 500
+        await run(worker)
+        before = alerts(pagerduty)
+        site.status = 200
+        await run(worker)
+    assert [status for _, status, _ in before] == ["triggered"]
+    assert [status for _, status, _ in alerts(pagerduty)] == ["resolved"]
+
+
+async def test_on_call_notify_names_everybody_on_call(environ: dict[str, str], site: Site) -> None:
+    """One message to Slack with the names and the text of the run's input."""
+    async with worker_of("on_call_notify.py") as worker:
+        outputs = await run(worker, {"text": "Deploy at 14:00"})
+    assert [post["text"] for post in site.posted] == [outputs["send_direct_message"]]
+    assert outputs["send_direct_message"].endswith(": Deploy at 14:00")
+    assert "Ada Moreno" in outputs["send_direct_message"]
+
+
+async def test_notifying_goes_to_the_log_without_a_webhook(
+    environ: dict[str, str], site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The examples run without a Slack."""
+    monkeypatch.delenv("SLACK_WEBHOOK_URL")
+    async with worker_of("on_call_notify.py") as worker:
+        await run(worker, {})
+    assert site.posted == []
+    assert "You are on call." in caplog.text
+
+
+async def test_a_wrong_policy_fails_the_run_and_says_where(environ: dict[str, str], pagerduty: SimulatorServer) -> None:
+    """What PagerDuty refuses for good is not tried for ten minutes."""
+    pagerduty.call(lambda simulator: simulator.faults.script("rest", ["404"]))
+    async with worker_of("on_call_notify.py") as worker:
+        with pytest.raises(RunFailed) as failed:
+            await run(worker, {})
+    assert failed.value.key == "oncall"
+
+
+def test_example_is_a_program_too(environ: dict[str, str], tmp_path: Path) -> None:
+    """`python smart_alerting.py` is a worker; SIGTERM ends it with exit code 0."""
+    command = [sys.executable, str(EXAMPLES / "smart_alerting.py")]
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE) as process:
+        while (owner := holder(tmp_path / "resolute.db")) is None or not owner.address:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                pytest.fail(f"it ended with {process.wait(0.01)}")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def send_job(environ: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`resolute run --job` on the example's job, from a folder of its own."""
+    command = [sys.executable, "-m", "resolute.cli.main", "run", "--job", *arguments]
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
+
+
+def test_job_opens_an_incident(environ: dict[str, str], pagerduty: SimulatorServer, tmp_path: Path) -> None:
+    """The documented answer on stdout, and the alert that it names."""
+    done = send_job(environ, tmp_path, str(EXAMPLES / "pagerduty_create_incident.toml"))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer == {
+        "success": True,
+        "dedup_key": answer["dedup_key"],
+        "status": "success",
+        "message": "Event processed",
+        "log_id": 1,
+    }
+    assert alerts(pagerduty) == [(answer["dedup_key"], "triggered", "Database connection timeout")]
+
+
+def test_job_sends_nothing_without_its_variable(
+    environ: dict[str, str], pagerduty: SimulatorServer, tmp_path: Path
+) -> None:
+    """Exit code 2, the variable's name, no request."""
+    del environ["PAGERDUTY_SERVICE_KEY"]
+    done = send_job(environ, tmp_path, str(EXAMPLES / "pagerduty_create_incident.toml"))
+    assert done.returncode == 2
+    assert "PAGERDUTY_SERVICE_KEY" in done.stderr
+    assert pagerduty.call(lambda simulator: simulator.requests) == []
