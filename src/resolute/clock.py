@@ -72,6 +72,3 @@ def new_id(clock: Clock, randomness: Randomness) -> str:
 def monotonic() -> float:
     """Seconds on a clock that never goes back, for use outside an event loop."""
     return time.monotonic()
-
-
-

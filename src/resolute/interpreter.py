@@ -128,7 +128,8 @@ class _Walk:
             if reason:
                 raise StepFailed(loop.key, f'The loop "{loop.key}" ended: {reason}.')
             if loop.every:
-                await self.port.sleep(f"{here}~every", loop.key, lambda now, at=next_start: at)  # type: ignore[misc]
+                # No later than one interval from now: the clock may have been set back during the round.
+                await self.port.sleep(f"{here}~every", loop.key, lambda now, at=next_start: min(at, now + loop.every))  # type: ignore[misc]
 
     async def after_failure(self, node: Node[Any], failure: StepFailed) -> None:
         """Run the flow's failure node with the failure as its input; its own failure is only logged."""

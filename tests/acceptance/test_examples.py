@@ -25,6 +25,8 @@ from resolute.simulator import PagerDutySimulator
 from resolute.simulator.pagerduty.server import SimulatorServer
 from resolute.worker import Ports
 
+pytestmark = pytest.mark.acceptance
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 FLOWS = sorted(path.name for path in EXAMPLES.glob("*.py"))

@@ -356,6 +356,17 @@ def test_interrupted_while_it_waits_it_is_never_sent_later(desk: Desk, number: i
     assert len(desk.alerts) == 1
 
 
+def test_answer_that_comes_while_it_ends_is_the_answer(desk: Desk) -> None:
+    """Ctrl-C with the event on its way: it is waited for, and accepted is accepted."""
+    desk.pagerduty_says(lambda simulator: setattr(simulator.faults, "slow_s", 1.5))
+    running = begin(desk)
+    running.signal(signal.SIGINT)
+    answer = running.end()
+    assert answer.code == 0, answer.err
+    assert answer.json["log_id"] == desk.row().id
+    assert desk.row().status == "accepted"
+
+
 # Beside a worker
 
 

@@ -7,7 +7,8 @@ A page may say how a block is run, in a comment before its fence:
     <!-- run: background -->  a server in a window of its own; the page goes on once it answers
     <!-- run: paste -->       commands, after the reader has pasted the `export` lines that the simulator printed
     <!-- run: fails CODE -->  ends with this exit code
-    <!-- run: shows -->       no commands, but what the block before it printed, line by line; … stands for anything
+    <!-- run: shows -->       no commands, but what the block before it printed, line by line; … stands for anything,
+                             and blanks do not matter
 
 A fence inside a comment is run and not shown: what the reader of that page has done before.
 
@@ -198,12 +199,17 @@ class Reader:
         return len(self._exports) == EXPORTS
 
     def _compare(self, block: Block) -> None:
-        printed = self.output.splitlines()
+        printed = [_even(line) for line in self.output.splitlines()]
         for line in block.text.splitlines():
-            pattern = ".*".join(map(re.escape, line.rstrip().split("…")))
-            assert any(re.fullmatch(pattern, each.rstrip()) for each in printed), (
+            pattern = ".*".join(map(re.escape, _even(line).split("…")))
+            assert any(re.fullmatch(pattern, each) for each in printed), (
                 f"{block.place} shows\n{line}\nbut what was printed is\n{self.output}"
             )
+
+
+def _even(line: str) -> str:
+    """The line with one blank between two words, so that the widths of columns do not matter."""
+    return " ".join(line.split())
 
 
 def _works(folder: Path) -> bool:

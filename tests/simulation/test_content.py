@@ -21,6 +21,10 @@ class Report(BaseModel):
     message: Any = "disk full"
     details: dict[str, Any] = {}
 
+    @property
+    def ratio(self) -> float:
+        return len(self.details) / 0
+
 
 def _page(report: Report, **fields: Any) -> tuple[Rig, dict[str, Any], dict[str, Any]]:
     """Page once; the rig, the payload that PagerDuty took and the node's output."""
@@ -127,3 +131,31 @@ def test_an_empty_source_is_named_after_the_flow() -> None:
     rig, payload, result = _page(Report(), source="")
     assert payload["source"] == "paging"
     _told(rig, result, "source")
+
+
+def test_a_missing_key_as_a_whole_field_is_marked() -> None:
+    """A page without its component is still a page."""
+    rig, payload, result = _page(
+        Report(),
+        component=output("check.details.component"),
+        custom_details={"load": output("check.details", "cpu.load")},
+    )
+    assert payload["component"] == "<missing check.details.component>"
+    assert payload["custom_details"] == {"load": "<missing check.details>"}
+    _told(rig, result, "check.details.component is missing")
+
+
+def test_a_property_that_raises_is_marked_in_its_place() -> None:
+    """The author's own code fails while the page is put together."""
+    rig, payload, result = _page(Report(), custom_details={"ratio": output("check.ratio")})
+    assert payload["custom_details"] == {"ratio": "<missing check.ratio>"}
+    _told(rig, result, "ZeroDivisionError: division by zero")
+
+
+def test_what_was_mended_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads the worker's log sees it without asking for the run."""
+    rig, _, result = _page(Report(message="y" * 2000), source="", component=output("check.details.component"))
+    logged = [record.getMessage() for record in caplog.records if record.name == "resolute.run"]
+    assert len(result["remarks"]) == 3
+    assert logged == [f"run r: page (row 1): {'; '.join(result['remarks'])}"]
+    assert rig.rows()[0].remarks == tuple(result["remarks"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,9 +28,14 @@ from resolute import (
     schedule,
     secret,
 )
+from resolute.clock import SystemClock
 from resolute.engine import RunQuery, RunView
-from resolute.engines.embedded.engine import LOST_LIMIT
-from resolute.errors import InputError
+from resolute.engines.embedded.engine import EmbeddedEngine
+from resolute.engines.embedded.memory import MemoryStore
+from resolute.engines.embedded.recovery import LOST_LIMIT
+from resolute.errors import InputError, NodeMisuse
+from resolute.providers import pagerduty
+from resolute.secrets import Secrets
 from tests.simulation.rig import Rig
 
 pytestmark = pytest.mark.simulation
@@ -430,3 +438,259 @@ def test_runs_are_listed_newest_first_and_by_flow_and_status() -> None:
         assert len(await rig.engine.runs(RunQuery(status="succeeded", limit=1))) == 1
 
     rig.run(program)
+
+
+class Broken(BaseModel):
+    """A report with a property that cannot be read."""
+
+    used: int = 1
+
+    @property
+    def ratio(self) -> float:
+        return self.used / 0
+
+
+@activity
+async def report() -> Broken:
+    return Broken()
+
+
+def test_an_input_that_cannot_be_read_fails_its_run_alone() -> None:
+    """A property of the author's own model raises; the run says where, and the worker goes on."""
+
+    @activity
+    async def takes(ratio: float) -> float:
+        return ratio
+
+    made = flow("f").triggered_by(manual()).then(report(), takes(ratio=output("report.ratio"))).build()
+    view = _run(made)
+    assert (view.status, view.error_key) == ("failed", "takes")
+    assert '"report" cannot tell its "ratio": ZeroDivisionError: division by zero' in view.error
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), BaseException("odd")])
+def test_an_activity_that_ends_the_process_ends_its_attempt_only(error: BaseException) -> None:
+    """`sys.exit()` in one activity does not stop everybody's checks."""
+
+    @activity
+    async def exits() -> int:
+        raise error
+
+    view = _run(flow("f").triggered_by(manual()).then(exits().with_retry(Retry(attempts=1))).build())
+    assert view.error == f"exits raised {type(error).__name__}; an activity ends by returning."
+
+
+def test_an_error_that_nobody_foresaw_fails_one_run_and_not_the_worker() -> None:
+    """A delay that is no time at all: the run fails and says so, the next one is run."""
+
+    @activity
+    async def fails() -> int:
+        raise ActivityError("busy", retry_after=5)  # type: ignore[arg-type]
+
+    made = flow("f").triggered_by(manual()).then(fails()).build()
+    rig = Rig(1, [made, flow("good").triggered_by(manual()).then(one()).build()])
+
+    async def program() -> None:
+        await rig.up()
+        await rig.engine.start("f", run_id="bad")
+        assert (await rig.finish("bad")).error.startswith("The run failed in an unforeseen way: TypeError")
+        await rig.engine.start("good", run_id="good")
+        assert (await rig.finish("good")).status == "succeeded"
+
+    rig.run(program)
+
+
+def test_current_is_there_inside_an_activity_only() -> None:
+    """A predicate has its state instead, and the error says so."""
+    with pytest.raises(NodeMisuse, match="Call it inside one; a predicate has its state instead"):
+        current()
+    made = flow("f").triggered_by(manual()).then(one()).when(lambda state: current().repeated).then(breaks()).end_when()
+    view = _run(made.build())
+    assert (view.status, view.error_key) == ("failed", "one~when")
+    assert "current() was called outside an activity" in view.error
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_failure_node_runs_though_the_worker_dies_in_between(seed: int) -> None:
+    """It gets the same input, and finishes exactly once, whenever the worker dies."""
+    finished: list[dict[str, Any]] = []
+
+    @activity
+    async def tell(of: dict[str, Any]) -> int:
+        await asyncio.sleep(0.05)
+        finished.append(of)
+        return 1
+
+    made = (
+        flow("f").triggered_by(manual()).then(breaks().with_retry(Retry(attempts=2))).on_failure(tell(of=input_data()))
+    )
+    rig = Rig(seed, [made.build()], slow_disk=True)
+
+    async def program() -> None:
+        await rig.up()
+        await rig.engine.start("f", {"size": 3}, run_id="r")
+        for _ in range(3):
+            await rig.wait(seconds=rig.random.uniform(0, 1.2))
+            await rig.kill()
+            await rig.up()
+        assert (await rig.finish("r")).status == "failed"
+
+    rig.run(program)
+    assert len(finished) >= 1
+    assert all(told == finished[0] for told in finished)
+    assert (finished[0]["key"], finished[0]["input"]) == ("breaks", {"size": 3})
+    entry = rig.tables.entries[1]["tell"]
+    assert (entry.status, entry.output) == ("done", "1")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_page_is_never_parked_for_a_worker_that_dies_again_and_again(seed: int) -> None:
+    """Seven workers die while it is on its way; it is delivered, and once."""
+    page = pagerduty.trigger_event(
+        routing_key=secret("PAGERDUTY_ROUTING_KEY"), summary="down", source="check", severity="critical"
+    )
+    rig = Rig(seed, [flow("f").triggered_by(manual()).then(page).build()], slow_disk=True)
+    rig.pagerduty.faults.slow_s = 5
+
+    async def program() -> None:
+        await rig.up()
+        rig.pagerduty.faults.outage(kind=rig.random.choice(["slow", "apply_then_cut"]))
+        await rig.engine.start("f", run_id="r")
+        for _ in range(LOST_LIMIT + 2):
+            await rig.wait(seconds=rig.random.uniform(0.4, 4))
+            await rig.kill()
+            await rig.up()
+        rig.pagerduty.faults.outage(False)
+        assert (await rig.finish("r")).status == "succeeded"
+        await rig.wait(seconds=5)
+
+    rig.run(program)
+    assert len(rig.pagerduty.incidents) == 1
+
+
+@pytest.mark.parametrize("shift", [timedelta(hours=-1), timedelta(days=1)], ids=["an hour back", "a day forward"])
+def test_a_clock_that_is_set_loses_no_retry(shift: timedelta) -> None:
+    """A node that backs off for a minute waits another minute at most."""
+
+    @activity
+    async def fails() -> int:
+        if current().attempt < 2:
+            raise ActivityError("busy", retry_after=timedelta(minutes=1))
+        return current().attempt
+
+    rig = Rig(1, [flow("f").triggered_by(manual()).then(fails()).build()])
+
+    async def program() -> None:
+        await rig.up()
+        await rig.engine.start("f", run_id="r")
+        await rig.wait(seconds=50)
+        rig.clock.shift(shift)
+        before = rig.loop.time()
+        assert (await rig.finish("r")).output == {"fails": 2}
+        assert rig.loop.time() - before <= 60 + 30
+
+    rig.run(program)
+
+
+def test_a_clock_set_back_during_a_round_does_not_stretch_the_loop() -> None:
+    """The next round begins one interval later at most."""
+    rounds: list[float] = []
+
+    @activity
+    async def look() -> bool:
+        rounds.append(rig.loop.time())
+        if len(rounds) == 2:
+            rig.clock.shift(timedelta(hours=-1))
+        return len(rounds) == 4
+
+    loop: dict[str, Any] = {"until": output("look") == True, "every": timedelta(minutes=5), "at_most": 9}  # noqa: E712
+    rig = Rig(1, [flow("f").triggered_by(manual()).then_loop("poll", look(), **loop).build()])
+
+    async def program() -> None:
+        await rig.up()
+        await rig.engine.start("f", run_id="r")
+        await rig.finish("r")
+
+    rig.run(program)
+    waits = [later - earlier for earlier, later in pairwise(rounds)]
+    assert all(wait <= 10 * 60 for wait in waits), waits
+
+
+def test_a_clock_set_back_does_not_keep_the_fallback_of_a_page_from_running() -> None:
+    """Somebody is called ten minutes after the clock was set, at the latest."""
+    called: list[float] = []
+
+    @activity
+    async def call_somebody() -> str:
+        called.append(rig.loop.time())
+        return "called"
+
+    page = pagerduty.trigger_event(
+        routing_key=secret("PAGERDUTY_ROUTING_KEY"), summary="down", source="check", severity="critical"
+    ).or_else(call_somebody(), after=timedelta(minutes=10))
+    rig = Rig(1, [flow("f").triggered_by(manual()).then(page).build()])
+
+    async def program() -> None:
+        await rig.up()
+        rig.pagerduty.faults.outage()
+        await rig.engine.start("f", run_id="r")
+        await rig.wait(minutes=5)
+        rig.clock.shift(timedelta(hours=-1))
+        await rig.finish("r")
+
+    rig.run(program)
+    assert called[0] <= 16 * 60
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_memory_that_was_written_outlives_the_cancelling_of_its_run(seed: int) -> None:
+    """The next run sees what a node wrote, also where its run was cancelled in the moment of the commit."""
+    seen: list[int] = []
+
+    @activity
+    async def count() -> int:
+        seen.append(int(str(current().memory.get("n", 0))))
+        current().memory["n"] = seen[-1] + 1
+        return seen[-1]
+
+    made = flow("f").triggered_by(manual()).then(count()).then_sleep(timedelta(hours=1)).build()
+    rig = Rig(seed, [made], slow_disk=True)
+
+    async def program() -> None:
+        await rig.up()
+        for number in range(6):
+            await rig.engine.start("f", run_id=f"r{number}")
+            await rig.wait(seconds=rig.random.choice([0.0, 0.001, 0.002, 0.005, 0.3]))
+            await rig.engine.cancel(f"r{number}")
+
+    rig.run(program)
+    written = [int(text) for (_, key), text in rig.tables.memory.items() if key == "n"]
+    done = [entries for entries in rig.tables.entries.values() if entries["count"].status == "done"]
+    assert written == [len(done)]
+
+
+async def test_a_plain_function_that_never_returns_is_given_up_in_its_thread() -> None:
+    """In real time: the run ends, the thread holds nobody else, its late result is dropped."""
+    release = threading.Event()
+
+    @activity
+    def hangs() -> int:
+        release.wait()
+        return 1
+
+    node = hangs().with_timeout(timedelta(milliseconds=20)).with_retry(Retry(attempts=1))
+    flows = [flow("f").triggered_by(manual()).then(node).build(), flow("g").triggered_by(manual()).then(one()).build()]
+    engine = EmbeddedEngine(
+        MemoryStore(), flows, clock=SystemClock(), randomness=random.Random(1), secrets=Secrets({}), environ={}
+    )
+    await engine.open()
+    try:
+        await engine.start("f", run_id="r")
+        view = await engine.result("r", timedelta(seconds=20))
+        assert (view.status, view.error_key) == ("failed", "hangs")
+        assert "hangs did not return within 0:00:00.020000" in view.error
+        await engine.start("g", run_id="next")
+        assert (await engine.result("next", timedelta(seconds=20))).status == "succeeded"
+    finally:
+        release.set()
+        await engine.close()

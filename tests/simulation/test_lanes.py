@@ -304,6 +304,23 @@ def test_second_resolve_closes_what_a_late_page_opened() -> None:
     assert processed(rig) == [("resolve", "no_open_alert"), ("trigger", "opened"), ("resolve", "resolved")]
 
 
+def test_second_resolve_follows_a_page_that_was_accepted_at_its_second_try() -> None:
+    """Its first request arrives after the resolve and opens another incident, which nobody would close."""
+    rig = Rig(1, by_hand())
+
+    async def program() -> None:
+        await rig.up()
+        rig.pagerduty.faults.script("events", ["cut_then_apply"])
+        await rig.engine.start("page", run_id="p")
+        await rig.finish("p")
+        await rig.engine.start("resolve", run_id="r")
+        await rig.finish("r")
+        await rig.wait(minutes=2)
+
+    rig.run(program)
+    assert incidents(rig) == ["resolved", "resolved"]
+
+
 @pytest.mark.parametrize("after_s", [0.0, 0.05, 10, 59])
 @pytest.mark.parametrize("kind", ["ok", "slow"])
 def test_newer_page_drops_the_second_resolve(after_s: float, kind: str) -> None:

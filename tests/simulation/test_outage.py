@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from pydantic import BaseModel
@@ -114,3 +115,50 @@ def test_a_system_that_flaps_through_an_outage_ends_in_the_state_of_its_last_che
     opened = [incident.status == "triggered" for incident in rig.pagerduty.incidents]
     assert sum(opened) == int(checked[-1])
     assert set(rig.statuses().values()) == {"succeeded"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_tick_of_an_outage_checks_on_time(kind: str) -> None:
+    """A run that waits for a delivery does not stop the checks behind it; each settled row says why it was not sent."""
+    checked: list[bool] = []
+    rig = Rig(3, [_alerting(lambda: True, checked)])
+    _outage(rig, kind, False, checked)
+    runs = sorted(rig.tables.runs.values(), key=lambda run: run.no)
+    due = [datetime.fromisoformat(run.id.partition("@")[2]) for run in runs]
+    assert [later - earlier for earlier, later in pairwise(due)] == [timedelta(minutes=5)] * (len(runs) - 1)
+    for run, at in zip(runs, due, strict=True):
+        entry = rig.tables.entries[run.no]["health"]
+        assert entry.finished_at is not None
+        assert entry.finished_at - at <= timedelta(seconds=1)
+    waited = [row for row in rig.rows() if row.status == "superseded"]
+    assert len(waited) >= 16
+    assert all(row.message.startswith("a newer trigger (row ") for row in waited)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_outage_with_workers_that_die_at_any_time(seed: int) -> None:
+    """Kills within seconds of ticks and sends: one incident, the state of the last check, everything settled."""
+    checked: list[bool] = []
+    rig = Rig(seed, [_alerting(lambda: rig.clock.now() < healed, checked)], slow_disk=True)
+    healed = rig.clock.now() + timedelta(minutes=rig.random.choice([40, 88, 600]))
+    kind = rig.random.choice(["503", "refused", "cut_before", "apply_then_cut", "html_502", "cut_then_apply"])
+
+    async def program() -> None:
+        await rig.up()
+        await rig.wait(minutes=1)
+        rig.pagerduty.faults.outage(kind=kind)
+        for _ in range(18):
+            await rig.wait(minutes=4.95, seconds=rig.random.uniform(0, 4))
+            await rig.kill()
+            await rig.wait(seconds=rig.random.uniform(0, 3))
+            await rig.up()
+        rig.pagerduty.faults.outage(False)
+        await rig.wait(minutes=40)
+
+    rig.run(program)
+    shown = [incident.status for incident in rig.pagerduty.incidents]
+    assert shown.count("triggered") == int(checked[-1])
+    if kind not in ("apply_then_cut", "cut_then_apply"):
+        assert len(shown) <= 1
+    assert set(rig.statuses().values()) == {"succeeded"}
+    assert all(row.is_settled and row.message for row in rig.rows())

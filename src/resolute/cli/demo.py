@@ -73,13 +73,11 @@ def _print_ending(ending: Ending, *, keep: bool) -> None:
     """What stands below it: the ledger, where to look, and the numbers."""
     click.echo()
     heads = ("ROW", "ACTION", "DEDUP KEY", "STATUS", "REQUESTS", "ANSWER", "SERVICE KEY")
-    print_table(
-        heads,
-        [
-            (row.id, row.action, row.dedup_key, row.status, row.attempts, row.message, row.service_key)
-            for row in ending.rows
-        ],
-    )
+    rows = [
+        (row.id, row.action, row.dedup_key, row.status, row.attempts, row.message, row.service_key)
+        for row in ending.rows
+    ]
+    print_table(heads, rows, cut=("ANSWER",))
     if keep:
         click.echo(
             f"Kept until Ctrl-C. PagerDuty's page: {ending.simulator_url} . Break the shop (or /heal it) and check:"

@@ -54,13 +54,13 @@ def incidents(
     if not rows:
         click.echo("Nothing was sent." if (dedup_key, status, run_id) == (None, None, None) else "No such events.")
         return
-    heads = ("ID", "DECIDED (UTC)", "ACTION", "STATUS", "TITLE", "DEDUP KEY", "TRIES", "REMARKS")
     print_table(
-        heads,
+        ("ID", "DECIDED (UTC)", "ACTION", "STATUS", "TITLE", "DEDUP KEY", "TRIES", "REMARKS"),
         [
             (r.id, when(r.created_at), r.action, r.status, r.title, r.dedup_key, r.attempts, "; ".join(_remarks(r)))
             for r in rows
         ],
+        cut=("TITLE", "DEDUP KEY", "REMARKS"),
     )
 
 

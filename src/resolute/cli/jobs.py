@@ -36,7 +36,8 @@ def list_jobs(common: Common) -> int:
     if common.json:
         print_json([{"name": job.name, "main": job.main, "env": list(job.env), "file": str(job.file)} for job in found])
     elif found:
-        print_table(("JOB", "MAIN", "NEEDS", "FILE"), [(j.name, j.main, ", ".join(j.env), j.file) for j in found])
+        rows = [(job.name, job.main, ", ".join(job.env), job.file) for job in found]
+        print_table(("JOB", "MAIN", "NEEDS", "FILE"), rows, cut=("MAIN", "NEEDS"))
     else:
         click.echo("No jobs here. A job is a *.toml file with a [job] table: name, main, env and [job.input].")
     for fault in faults:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from resolute.config import store_path
 from resolute.engine import RunView
 from resolute.engines.embedded.files import FileEngine
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
-from resolute.errors import ConfigError, InputError
+from resolute.errors import ConfigError, InputError, RunNotFound, StoreError
 from resolute.jobs import Call, Job, find_job, job_activity, prepare_call
 from resolute.ledger.intent import PagingActivity, Preparation
 from resolute.ledger.row import Row
@@ -97,7 +98,13 @@ def _run(common: Common, asked: JobCall, ports: Ports) -> int:
         on_wait=lambda holder: note(f"waiting for {holder}, which is at work on the store"),
         on_start=lambda run_id: _tell_start(job, run_id),
     )
-    run = run_to_end(run_once(once, ports))
+    try:
+        run = run_to_end(run_once(once, ports))
+    except KeyboardInterrupt:
+        done = run_to_end(_finished(path, run_id))
+        if done is None or done.status != "succeeded":
+            raise
+        run = done  # the answer came while it ended
     return _answer(run, call, run_to_end(_row_of(path, run)))
 
 
@@ -125,6 +132,16 @@ def _providers(activity: Activity[Any, Any], wait: timedelta) -> Sequence[Provid
 def _tell_start(job: Job, run_id: str) -> None:
     if sys.stderr.isatty():
         note(f'run {run_id} of the job "{job.name}"; with --run-id {run_id} it can be repeated safely')
+
+
+async def _finished(path: Path | None, run_id: str) -> RunView | None:
+    """The run, if it was written down and has finished."""
+    if path is None:
+        return None
+    with suppress(RunNotFound, StoreError):
+        run = await FileEngine(path).get(run_id)
+        return run if run.is_finished else None
+    return None
 
 
 async def _row_of(path: Path | None, run: RunView) -> Row | None:
@@ -181,7 +198,7 @@ def _page(
     """The event as it would leave, its routing key masked."""
     [node] = call.flow.nodes()
     names = {name: f"input:{name}" for name in call.secrets}
-    prepared = Preparation(run_id or "RUN", node.key, call.flow.name, "", secrets=names)
+    prepared = Preparation(run_id or "<run id>", node.key, call.flow.name, "", secrets=names)
     intent = activity.prepare(call.input, prepared)
     [provider] = providers
     if isinstance(provider, PagerDutyProvider):
@@ -198,7 +215,6 @@ def _page(
         "would_send": not refusal,
         "to": address,
         "event": {"routing_key": mask(key) if key else "", **intent.event},
-        "dedup_key": intent.dedup_key if run_id else "derived from the run id",
         "remarks": list(intent.remarks),
         "refusal": refusal,
     }

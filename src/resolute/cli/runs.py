@@ -33,7 +33,7 @@ def list_runs(common: Common, flow: str | None, status: str | None, limit: int) 
     import asyncio
 
     from resolute.cli.project import store_file
-    from resolute.cli.terminal import print_json, print_table, when
+    from resolute.cli.terminal import print_json, print_table, took, when
     from resolute.cli.views import run_json
     from resolute.engine import RunQuery
     from resolute.engines.embedded.files import FileEngine
@@ -45,8 +45,11 @@ def list_runs(common: Common, flow: str | None, status: str | None, limit: int) 
     if not found:
         click.echo("No runs." if flow is None and status is None else "No such runs.")
         return
-    heads = ("RUN", "FLOW", "STATUS", "STARTED (UTC)", "ENDED (UTC)", "ABOUT")
-    print_table(heads, [(r.id, r.flow, r.status, when(r.created_at), when(r.finished_at), _about(r)) for r in found])
+    print_table(
+        ("RUN", "FLOW", "STATUS", "STARTED (UTC)", "TOOK", "ABOUT"),
+        [(r.id, r.flow, r.status, when(r.created_at), took(r.created_at, r.finished_at), _about(r)) for r in found],
+        cut=("FLOW", "ABOUT"),
+    )
 
 
 @runs.command("show")
@@ -121,7 +124,7 @@ def _print_run(run: RunView) -> None:
             (n.position, n.activity or n.kind, n.status, n.attempt or "", when(n.ready_at), came_to(n), n.log_id or "")
             for n in run.nodes
         ]
-        print_table(heads, rows)
+        print_table(heads, rows, cut=("KIND", "CAME TO"))
     for name, value in (("input", run.input), ("output", run.output)):
         if value is not None:
             click.echo(f"\n{name}: {pretty(value)}")

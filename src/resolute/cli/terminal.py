@@ -7,13 +7,13 @@ import math
 import shutil
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
 
-#: Columns are not made narrower than this.
+#: Columns that may be cut are not made narrower than this.
 NARROWEST: Final = 8
 GAP: Final = "  "
 COLOURS: Final[Mapping[str, str]] = {
@@ -62,28 +62,46 @@ def when(at: datetime | None) -> str:
     return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def took(begun: datetime, ended: datetime | None) -> str:
+    """How long something took, for people; "" while it has not ended."""
+    if ended is None:
+        return ""
+    seconds = max(0.0, (ended - begun).total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
 def note(text: str) -> None:
     """Say something that is not the result, on stderr."""
     click.echo(f"resolute: {text}", err=True)
 
 
-def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table as wide as the terminal; longer texts are cut there, and nowhere else."""
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, cut: Collection[str]) -> None:
+    """A table as wide as the terminal; see `table`. In a pipe nothing is cut."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in table(heads, rows, width):
+    for line in table(heads, rows, width, cut=cut):
         click.echo(line)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]], width: int | None = None) -> list[str]:
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[object]], width: int | None = None, *, cut: Collection[str] = ()
+) -> list[str]:
     """The lines of a table.
 
     Args:
         width: columns of the terminal; None cuts nothing.
+        cut: the heads of the columns that give way when it is narrow. What is copied from, such as ids, does not.
     """
     cells = [list(heads), *([shown(cell) for cell in row] for row in rows)]
     widths = [max(_columns(row[place]) for row in cells) for place in range(len(heads))]
-    while width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+    wide = [place for place, head in enumerate(heads) if head in cut]
+    while width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width:
+        place = max(wide, key=lambda place: widths[place], default=None)
+        if place is None or widths[place] <= NARROWEST:
+            break
+        widths[place] -= 1
     return [GAP.join(map(_cell, row, widths)).rstrip() for row in cells]
 
 

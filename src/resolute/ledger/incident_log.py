@@ -378,7 +378,7 @@ class IncidentLog:
         remarks = row.remarks
         folded_into = None
         late = lanes.lateness(row, row.sent_at or now)
-        is_over = any(other.id > row.id and other.action == "trigger" and not other.is_settled for other in lane.rows)
+        repeat_at = None
         if row.action == "trigger":
             alert = next((other for other in lane.rows if other.status == "accepted" and other.is_open), None)
             if alert is not None:
@@ -393,9 +393,12 @@ class IncidentLog:
             if late:
                 remarks = (*remarks, f"{_age(late)} late")
         elif row.action == "resolve":
-            for other in list(lane.rows):
-                if other.is_open and other.is_settled and other.id < row.id:
-                    changed.append(self._put(replace(other, is_open=False)))
+            over = [other for other in lane.rows if other.is_open and other.is_settled and other.id < row.id]
+            newer = [other for other in lane.rows if other.id > row.id and not other.is_settled]
+            is_back = any(other.action == "trigger" for other in newer)
+            if not is_back and any(lanes.may_still_arrive(other, now) for other in over):
+                repeat_at = now + lanes.SECOND_RESOLVE
+            changed.extend(self._put(replace(other, is_open=False)) for other in over)
         row = replace(
             row,
             remarks=remarks,
@@ -404,7 +407,7 @@ class IncidentLog:
             late_s=late.total_seconds(),
             response_status=answer.status,
             unknown_since=None,
-            repeat_at=now + lanes.SECOND_RESOLVE if row.repeat_at is not None and not is_over else None,
+            repeat_at=repeat_at,
         )
         outcome = self._settled(row, "accepted", answer.message, now)
         return replace(outcome, changed=(*changed, *outcome.changed))
@@ -453,7 +456,7 @@ class IncidentLog:
         lane = self._release(row)
         row = replace(row, status=status, message=message, settled_at=now, due_at=None)  # type: ignore[arg-type]
         if status != "accepted":
-            row = replace(row, repeat_at=None, is_open=row.action == "trigger" and row.is_unknown)
+            row = replace(row, is_open=row.action == "trigger" and row.is_unknown)
         row = self._put(row)
         changed = (row, *self._advance(lane, now))
         return Outcome(row, changed, self._wakes(lane, changed, row))

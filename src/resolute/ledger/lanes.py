@@ -17,7 +17,7 @@ from resolute.ledger.row import Row
 REPEAT_BLINDLY: Final = timedelta(seconds=60)
 #: How far a look-up reaches before the first unanswered request and past now: clocks differ.
 LOOK_BACK: Final = timedelta(minutes=5)
-#: A resolve over a trigger of unknown outcome is sent once more after this time.
+#: A resolve after a trigger that may still arrive is sent once more after this time.
 SECOND_RESOLVE: Final = timedelta(seconds=60)
 #: For how long a failing second resolve is tried.
 SECOND_RESOLVE_FOR: Final = timedelta(hours=1)
@@ -72,7 +72,7 @@ def supersede(older: Sequence[Row], newer: Row, now: datetime) -> tuple[list[Row
 
     Returns:
         The rows that are settled by it, and the new row, which takes over the earliest time of the
-        triggers whose place a trigger takes, and the second request that a resolve owes.
+        triggers whose place a trigger takes.
     """
     if newer.action == "acknowledge":
         return [], newer
@@ -89,17 +89,22 @@ def supersede(older: Sequence[Row], newer: Row, now: datetime) -> tuple[list[Row
                 superseded_by=newer.id,
                 settled_at=now,
                 due_at=None,
-                repeat_at=None,
                 is_open=row.action == "trigger" and row.is_unknown,
             )
         )
         if row.action == "trigger" and newer.action == "trigger":
             newer = replace(newer, since=min(newer.since, row.since))
-        if row.action == "trigger" and newer.action == "resolve" and row.is_unknown:
-            newer = replace(newer, repeat_at=now)  # the time itself is set when it is accepted
-        if row.action == "resolve" and newer.action == "resolve" and row.repeat_at is not None:
-            newer = replace(newer, repeat_at=now)
     return settled, newer
+
+
+def may_still_arrive(row: Row, now: datetime) -> bool:
+    """Whether a request of a settled trigger may take effect after a resolve that is accepted now.
+
+    That of a lost answer may, also where a repeat of it was accepted just before.
+    """
+    if row.is_unknown:
+        return True
+    return row.attempts > 1 and row.sent_at is not None and now - row.sent_at < SECOND_RESOLVE
 
 
 def head(rows: Sequence[Row]) -> Row | None:

@@ -240,11 +240,19 @@ def walk(value: Any, steps: tuple[str, ...], path: str) -> Any:
             if not step.removeprefix("-").isdecimal() or not -len(value) <= int(step) < len(value):
                 raise MissingValue(where, f'"{where}" is a list of {len(value)} and has no index "{step}".')
             value = value[int(step)]
-        elif value is None or step.startswith("_") or callable(getattr(value, step, len)):
-            raise MissingValue(where, f'"{where}" is {_kind(value)} and has no field "{step}".')
         else:
-            value = getattr(value, step)
+            value = _field(value, step, where)
     return value
+
+
+def _field(value: Any, name: str, where: str) -> Any:
+    try:
+        found = len if value is None or name.startswith("_") else getattr(value, name, len)
+    except Exception as error:  # a property is its author's code and may raise anything
+        raise MissingValue(where, f'"{where}" cannot tell its "{name}": {type(error).__name__}: {error}') from error
+    if callable(found):
+        raise MissingValue(where, f'"{where}" is {_kind(value)} and has no field "{name}".')
+    return found
 
 
 def _known(value: Mapping[Any, Any]) -> str:

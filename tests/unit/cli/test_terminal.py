@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from resolute.cli.terminal import pretty, print_json, shown, table, when
+from resolute.cli.terminal import pretty, print_json, shown, table, took, when
 
 ROWS = [("1", "Database connection timeout on the primary", "accepted"), ("22", "ok", "rejected")]
 HEADS = ("ID", "TITLE", "STATUS")
@@ -27,21 +27,22 @@ def test_columns_are_as_wide_as_their_longest_cell() -> None:
     ]
 
 
-def test_longest_column_gives_way_to_the_terminal() -> None:
-    """What was cut ends in an ellipsis."""
-    lines = plain(table(HEADS, ROWS, 30))
+def test_column_that_may_be_cut_gives_way_to_the_terminal() -> None:
+    """What was cut ends in an ellipsis; an id stays whole, to be copied."""
+    lines = plain(table(HEADS, ROWS, 30, cut=["TITLE"]))
     assert lines[1] == "1   Database connec…  accepted"
     assert max(map(len, lines)) <= 30
 
 
 def test_terminal_too_small_for_a_table_still_gets_one() -> None:
     """Columns keep a least width; the terminal wraps."""
-    assert plain(table(HEADS, ROWS, 5))[1] == "1   Databas…  accepted"
+    assert plain(table(HEADS, ROWS, 5, cut=["TITLE"]))[1] == "1   Databas…  accepted"
+    assert plain(table(HEADS, ROWS, 5)) == plain(table(HEADS, ROWS))
 
 
 def test_wide_characters_take_two_columns() -> None:
     """Chinese and emoji are aligned; accents are not counted."""
-    lines = plain(table(("A", "B"), [("数据库", "x"), ("e\u0301", "y"), ("🔥🔥🔥🔥🔥🔥", "z")], 14))
+    lines = plain(table(("A", "B"), [("数据库", "x"), ("e\u0301", "y"), ("🔥🔥🔥🔥🔥🔥", "z")], 14, cut="A"))
     assert lines[1:] == ["数据库       x", "e\u0301            y", "🔥🔥🔥🔥🔥…  z"]
 
 
@@ -69,3 +70,20 @@ def test_times_are_shown_in_utc() -> None:
     """Whatever zone they come in; none is nothing."""
     assert when(datetime(2026, 3, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))) == "2026-02-28 23:30:00"
     assert when(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("passed", "text"),
+    [
+        (timedelta(milliseconds=140), "0.1 s"),
+        (timedelta(seconds=59), "59.0 s"),
+        (timedelta(minutes=90), "1.5 h"),
+        (timedelta(days=2), "2.0 d"),
+        (timedelta(seconds=-1), "0.0 s"),
+        (None, ""),
+    ],
+)
+def test_time_taken_is_short(passed: timedelta | None, text: str) -> None:
+    """A number and a unit; a clock that was set back takes nothing away."""
+    begun = datetime(2026, 3, 1, tzinfo=UTC)
+    assert took(begun, None if passed is None else begun + passed) == text

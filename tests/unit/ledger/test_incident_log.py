@@ -199,6 +199,29 @@ def test_resolve_that_was_not_accepted_owes_no_second_request(desk: Desk, how: s
     assert desk.log.follow_ups() == []
 
 
+def test_second_resolve_is_owed_whatever_came_in_between(desk: Desk) -> None:
+    """A page of unknown outcome, a resolve, a page that is cancelled, a resolve: the last one owes it."""
+    desk.send(desk.record("trigger"), "unknown")
+    desk.send(desk.record("resolve"), "unavailable")
+    page = desk.record("trigger")
+    desk.send(page, "unavailable")
+    desk.hand_in(desk.log.cancel(page).changed)
+    resolve = desk.record("resolve")
+    desk.send(resolve)
+    assert [row.id for row in desk.log.follow_ups()] == [resolve]
+
+
+def test_second_resolve_is_owed_after_a_repeat_that_was_accepted_just_now(desk: Desk) -> None:
+    """The first request of the page may still be under way."""
+    page = desk.record("trigger")
+    desk.send(page, "unknown")
+    desk.clock.advance(seconds(1))
+    desk.send(page)
+    resolve = desk.record("resolve")
+    desk.send(resolve)
+    assert [row.id for row in desk.log.follow_ups()] == [resolve]
+
+
 def test_failing_second_resolve_is_tried_for_an_hour(desk: Desk) -> None:
     """The service may be down again by then."""
     resolve = owing_resolve(desk)

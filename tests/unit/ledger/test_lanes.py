@@ -93,29 +93,18 @@ def test_trigger_takes_over_the_earliest_time_of_the_triggers_before_it(
 
 
 @pytest.mark.parametrize(
-    ("older", "owed"),
+    ("row", "after", "may"),
     [
-        ([make_row(1, "trigger", **UNKNOWN)], True),
-        ([make_row(1, "trigger")], False),
-        ([make_row(1, "acknowledge", **UNKNOWN)], False),
-        ([make_row(1, "resolve", **UNKNOWN)], False),
-        ([make_row(1, "resolve", repeat_at=START)], True),
-        ([make_row(1, "trigger", **UNKNOWN), make_row(2, "acknowledge")], True),
+        (make_row(status="superseded", unknown_since=START), seconds(5), True),
+        (make_row(status="undelivered", unknown_since=START), timedelta(hours=24), True),
+        (make_row(status="accepted", attempts=1, sent_at=START), seconds(5), False),
+        (make_row(status="accepted", attempts=2, sent_at=START), seconds(59), True),
+        (make_row(status="accepted", attempts=2, sent_at=START), seconds(60), False),
     ],
 )
-def test_resolve_owes_a_second_request_after_a_trigger_that_may_still_arrive(older: list[Row], owed: bool) -> None:
-    """The service works asynchronously: a trigger of unknown outcome may take effect after the resolve."""
-    settled, newer = lanes.supersede(older, make_row(9, "resolve", at=NOW), NOW)
-    assert (newer.repeat_at is not None) == owed
-    assert [row.repeat_at for row in settled] == [None] * len(settled)
-
-
-def test_resolve_that_was_superseded_owes_nothing_any_more() -> None:
-    """A resolve whose place a page has taken must never be sent, not even as somebody's second request."""
-    owing = make_row(2, "resolve", repeat_at=START)
-    settled, newer = lanes.supersede([owing], make_row(3, "trigger", at=NOW), NOW)
-    assert settled[0].repeat_at is None
-    assert newer.repeat_at is None
+def test_request_of_a_lost_answer_may_still_arrive(row: Row, after: timedelta, may: bool) -> None:
+    """The service works asynchronously: it may take effect after the resolve that follows it."""
+    assert lanes.may_still_arrive(row, START + after) == may
 
 
 @pytest.mark.parametrize(

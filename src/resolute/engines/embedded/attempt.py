@@ -40,7 +40,9 @@ async def execute(
         except (Exception, asyncio.CancelledError):
             raise
         except BaseException as error:  # SystemExit and the like end what raises them, never the worker
-            raise ActivityError(f"{activity.name} raised {type(error).__name__}; an activity ends by returning.") from error
+            raise ActivityError(
+                f"{activity.name} raised {type(error).__name__}; an activity ends by returning."
+            ) from error
 
     task = asyncio.create_task(call(), context=contextvars.copy_context())
     try:
@@ -66,4 +68,5 @@ def _dropped(task: asyncio.Task[Any], attempt: Attempt) -> None:
         return
     error = task.exception()
     what = "returned" if error is None else f"raised {type(error).__name__}"
-    log.warning("run %s: attempt %d of %s %s after its time was up; dropped", attempt.run_id, attempt.attempt, attempt.position, what)  # fmt: skip
+    late = "run %s: attempt %d of %s %s after its time was up; dropped"
+    log.warning(late, attempt.run_id, attempt.attempt, attempt.position, what)

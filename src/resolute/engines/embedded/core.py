@@ -89,7 +89,9 @@ class Core:
         found = self.paging.get((service, instance))
         if found is None:
             via = f' with name="{instance}"' if instance else ""
-            raise ConfigError(f'The provider "{service}"{via} was not given to the worker: Worker(..., providers=[...]).')
+            raise ConfigError(
+                f'The provider "{service}"{via} was not given to the worker: Worker(..., providers=[...]).'
+            )
         return found
 
     async def memory_of(self, flow: str) -> dict[str, str]:

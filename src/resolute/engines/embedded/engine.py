@@ -7,37 +7,30 @@ it means walking its flow from the top.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import logging
 import os
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
 from resolute.clock import Clock, Randomness, new_id
-from resolute.engine import FINISHED, NodeView, RunQuery, RunView, StepFailed
+from resolute.engine import FINISHED, RunQuery, RunView
 from resolute.engines.embedded.core import IN_MEMORY, Core
-from resolute.engines.embedded.live_run import LiveRun, Parked
-from resolute.engines.embedded.store import Entry, Op, PutTick, RunRow, Store
+from resolute.engines.embedded.driver import Driver
+from resolute.engines.embedded.recovery import end_interrupted, recover
+from resolute.engines.embedded.request import check_run_id, input_digest, input_text
+from resolute.engines.embedded.store import Op, PutTick, RunRow, Store
 from resolute.engines.embedded.threads import ThreadPerAttempt, Threads
 from resolute.engines.embedded.timers import Timers
-from resolute.errors import EngineError, InputError, OutputError, ReplayMismatch, RunConflict, RunNotFound, StoreError
-from resolute.interpreter import interpret
+from resolute.engines.embedded.views import ended, view
+from resolute.errors import EngineError, RunConflict, RunNotFound
 from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import PagingService
 from resolute.ledger.row import Row
-from resolute.model.codec import NotJournalable, describe, from_text, to_plain, to_text
 from resolute.model.recipe import Flow
 from resolute.secrets import Secrets, digest
 
-log = logging.getLogger("resolute.engine")
-
-#: Attempts lost in a row, each as the only running one, after which a run is parked.
-LOST_LIMIT = 5
 #: How often a row is looked at that settles by itself.
 SETTLE_CHECK_S = 0.02
 
@@ -78,22 +71,14 @@ class EmbeddedEngine:
             providers=dict(providers or {}),
             paging=dict(paging or {}),
             slots=asyncio.Semaphore(max_concurrent),
-            wake=self._wake_rows,
+            wake=lambda rows: self._driver.wake_rows(rows),
             environ=os.environ if environ is None else environ,
         )
         self.drives_all = drives_all
-        self._max_live = max(4 * max_concurrent, 100)
-        self._live: dict[int, LiveRun] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._again: set[int] = set()
-        self._own: set[int] = set()
-        self._cancelling: set[int] = set()
+        self._driver = Driver(self.core, drives_all=drives_all, max_live=max(4 * max_concurrent, 100))
+        self._timers = self._driver.timers = Timers(self._driver, self.tick)
         self._starting: dict[str, asyncio.Future[None]] = {}
-        self._watchers: dict[str, set[asyncio.Future[None]]] = {}
         self._next_no = 1
-        self._stopping = False
-        self._broken: asyncio.Future[None] | None = None
-        self._timers = Timers(self)
 
     # Life
 
@@ -102,15 +87,14 @@ class EmbeddedEngine:
         async with AsyncExitStack() as undo:
             opened = await self.core.store.open()
             undo.push_async_callback(self.core.store.close)
-            self._broken = asyncio.get_running_loop().create_future()
             self.core.digest_key = opened.digest_key
             self._next_no = opened.next_run_no
             changed = self.core.log.load(opened.rows, opened.next_row_id)
             if changed:
                 await self.core.store.commit(changed)
-            await self._end_interrupted()
+            await end_interrupted(self.core)
             if self.drives_all:
-                await self._recover()
+                await recover(self.core, self._driver)
             self._timers.begin(opened.ticks)
             undo.pop_all()
 
@@ -126,15 +110,16 @@ class EmbeddedEngine:
 
     async def close(self, grace: timedelta = timedelta(seconds=10)) -> None:
         """Take no new work, give running attempts this long, close the store; the rest is left to the next start."""
-        self._stopping = True
+        driver = self._driver
+        driver.stopping = True
         await self._timers.end()
-        for live in self._live.values():
+        for live in driver.live.values():
             live.leaving = True
-        busy = [self._tasks[no] for no, live in self._live.items() if live.attempting]
+        busy = [driver.tasks[no] for no, live in driver.live.items() if live.attempting]
         if busy:
             await asyncio.wait(busy, timeout=grace.total_seconds())
-        tasks = list(self._tasks.values())
-        left = list(self._live.values())
+        tasks = list(driver.tasks.values())
+        left = list(driver.live.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -151,62 +136,7 @@ class EmbeddedEngine:
     @property
     def broken(self) -> asyncio.Future[None]:
         """Ends with an error when the engine cannot go on."""
-        if self._broken is None:
-            raise EngineError("The engine is not open. Open it first.")
-        return self._broken
-
-    async def _end_interrupted(self) -> None:
-        """End the runs whose routing key died with their process; their rows are settled as follow-ups."""
-        for row in self.core.log.unsettled():
-            if not row.key_secret.startswith(IN_MEMORY) or row.run_id in self.core.run_secrets:
-                continue
-            run, entries = await self.core.store.load(row.run_no)
-            now, reason = self.core.clock.now(), "interrupted: the process that held its key ended"
-            batch: list[Op] = [self.core.log.interrupt(row.id)]
-            if run.status not in FINISHED:
-                batch.append(replace(run, status="failed", error=reason, error_key=row.position, **_ended(now)))
-                batch.extend(
-                    replace(entry, status="failed", error=reason, finished_at=now)
-                    for entry in entries
-                    if entry.row_id == row.id
-                )
-            await self.core.store.commit(batch)
-
-    async def _recover(self) -> None:
-        """Take up every run that was in memory when the last owner ended."""
-        found = [await self.core.store.load(no) for no in await self.core.store.running()]
-        lost = [entry for _, entries in found for entry in entries if entry.status == "running" and not entry.row_id]
-        for row, entries in found:
-            if len(lost) == 1 and lost[0].run_no == row.no:
-                counted = replace(lost[0], lost=lost[0].lost + 1)
-                entries = [counted if entry is lost[0] else entry for entry in entries]
-                await self.core.store.commit([counted])
-                if counted.lost >= LOST_LIMIT:
-                    await self._park_for_attention(
-                        row,
-                        counted.key,
-                        f'The worker ended {counted.lost} times in a row while "{counted.position}" '
-                        f"({counted.activity}) was its only running attempt. Mend the activity, then start the run anew.",
-                    )
-                    continue
-            self._drive(row, entries)
-
-    async def _park_for_attention(self, row: RunRow, key: str, reason: str) -> None:
-        log.error("run %s needs attention: %s", row.id, reason)
-        await self.core.store.commit(
-            [
-                replace(
-                    row,
-                    status="needs_attention",
-                    error=reason,
-                    error_key=key,
-                    due_at=None,
-                    finished_at=self.core.clock.now(),
-                    waiting_for="",
-                )
-            ]
-        )
-        self._finished(row.id)
+        return self._driver.broken
 
     # Starting
 
@@ -237,7 +167,7 @@ class EmbeddedEngine:
         if recipe is None:
             known = ", ".join(sorted(self.core.flows)) or "none"
             raise EngineError(f'The flow "{flow}" is not known here. Known: {known}.')
-        text = _input_text(recipe, input)
+        text = input_text(recipe, input)
         name = run_id or new_id(self.core.clock, self.core.randomness)
         check_run_id(name)
         fingerprints = {key: digest(value, self.core.digest_key) for key, value in (secrets or {}).items()}
@@ -264,15 +194,15 @@ class EmbeddedEngine:
                 scheduled=scheduled_at is not None,
             )
             self._next_no += 1
-            self._own.add(row.no)
+            self._driver.own.add(row.no)
             if secrets:
                 self.core.run_secrets[name] = dict(secrets)
-            if not self.has_room:
+            if not self._driver.has_room:
                 row = replace(row, status="queued", due_at=row.created_at)
                 await self.core.store.commit([row, *also])
                 self._timers.poke()
                 return view(row)
-            live = self._drive(row, (), batch=[row, *also])
+            live = self._driver.drive(row, (), batch=[row, *also])
             await live.started
             return view(live.row)
         finally:
@@ -296,12 +226,12 @@ class EmbeddedEngine:
             )
         for value in (secrets or {}).values():
             self.core.secrets.remember(value)
-        if not self.drives_all and row.status not in FINISHED and row.no not in self._own:
-            self._own.add(row.no)
+        if not self.drives_all and row.status not in FINISHED and row.no not in self._driver.own:
+            self._driver.own.add(row.no)
             if secrets:
                 self.core.run_secrets[row.id] = dict(secrets)
                 await self._begin_anew(row)
-            self.wake(row.no)
+            self._driver.wake(row.no)
         return view(row)
 
     async def _begin_anew(self, run: RunRow) -> None:
@@ -339,19 +269,19 @@ class EmbeddedEngine:
             for value in secrets.values():
                 self.core.secrets.remember(value)
             self.core.run_secrets[run_id] = dict(secrets)
-            self._own.add(run.no)
+            self._driver.own.add(run.no)
             again = replace(entry, status="running", error="", finished_at=None)
             run = replace(run, status="running", error="", error_key="", finished_at=None)
             batch: list[Op] = [run, again]
             if row.status == "undelivered":
                 batch.append(self.core.log.reopen(row, self.core.clock.now(), self._deadline_s(run, entry.key)))
-            self._drive(run, [again if other is entry else other for other in entries], batch=batch)
+            self._driver.drive(run, [again if other is entry else other for other in entries], batch=batch)
             break
         return await self.get(run_id)
 
     async def _settled_row(self, row_id: int) -> Row | None:
         """A row of the incident log; one whose outcome is being looked up is waited for."""
-        while (row := self.core.log.row(row_id)) is not None and not row.is_settled:
+        while (row := self.core.log.row(row_id)) is not None and not row.is_settled:  # noqa: ASYNC110 - a rare command
             await asyncio.sleep(SETTLE_CHECK_S)
         return await self.core.store.ledger_row(row_id)
 
@@ -362,122 +292,6 @@ class EmbeddedEngine:
                 self.core.log.interrupt(row.id)
                 self._timers.poke_follow_ups()
                 await self._settled_row(row.id)
-
-    # Driving
-
-    def _drive(self, row: RunRow, entries: Sequence[Entry], *, batch: Sequence[Op] = ()) -> LiveRun:
-        live = LiveRun(self.core, row, entries, batch=batch)
-        self._live[row.no] = live
-        self._begin(row.no, self._walk(live))
-        return live
-
-    def _begin(self, run_no: int, walk: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(walk, name=f"run {run_no}")
-        self._tasks[run_no] = task
-        task.add_done_callback(lambda done: self._left(run_no, done))
-
-    def wake(self, run_no: int) -> None:
-        """Walk a run again, now or as soon as its present walk has ended."""
-        if run_no in self._cancelling:
-            return
-        if run_no in self._tasks:
-            self._again.add(run_no)
-        elif not self._stopping and (self.drives_all or run_no in self._own):
-            self._begin(run_no, self._load_and_walk(run_no))
-
-    async def _load_and_walk(self, run_no: int) -> None:
-        row, entries = await self.core.store.load(run_no)
-        if row.status in FINISHED:
-            return
-        live = self._live[run_no] = LiveRun(self.core, row, entries)
-        live.put_run(status="running", waiting_for="")
-        await live.flush()
-        await self._walk(live)
-
-    async def _walk(self, live: LiveRun) -> None:
-        """Walk the run as far as it goes now."""
-        now = self.core.clock.now
-        recipe = self.core.flows.get(live.row.flow)
-        try:
-            if recipe is None:
-                raise ReplayMismatch(
-                    f'The flow "{live.row.flow}" is not among the flows of this worker. Add it, or cancel the run.'
-                )
-            live.begin(recipe)
-            result = await interpret(recipe, live)
-            output = self.core.secrets.scrub_json(to_text(to_plain(result)))
-            live.put_run(status="succeeded", output=output, **_ended(now()))
-        except Parked:
-            await live.flush()
-            return
-        except StepFailed as failure:
-            live.put_run(status="failed", error=failure.error, error_key=failure.key, **_ended(now()))
-            log.error("run %s of %s failed at %s: %s", live.run_id, live.row.flow, failure.key, failure.error)
-        except NotJournalable as error:
-            live.put_run(status="failed", error=f"The run's result cannot be kept: {error}.", **_ended(now()))
-        except (ReplayMismatch, OutputError, ValidationError) as error:
-            reason = describe(error) if isinstance(error, ValidationError) else str(error)
-            live.put_run(status="needs_attention", error=reason, **_ended(now()))
-            log.error("run %s needs attention: %s", live.run_id, reason)
-            live.leave_pages()
-        except StoreError:
-            raise
-        except Exception as error:  # a fault that nobody foresaw ends this run alone, and loudly
-            reason = self.core.secrets.scrub(f"{type(error).__name__}: {error}")
-            live.put_run(status="failed", error=f"The run failed in an unforeseen way: {reason}", **_ended(now()))
-            log.exception("run %s of %s failed in an unforeseen way", live.run_id, live.row.flow)
-            live.leave_pages()
-        await live.flush()
-        self._finished(live.run_id)
-
-    def _left(self, run_no: int, task: asyncio.Task[None]) -> None:
-        """The run has left memory."""
-        del self._tasks[run_no]
-        live = self._live.pop(run_no, None)
-        if live is not None and not live.started.done():
-            live.started.set_result(None)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self.broke(error)
-        elif not self._stopping:
-            if live is not None and live.row.status == "waiting":
-                self._parked(live.row)
-            if len(self._tasks) == self._max_live - 1:
-                self._timers.poke()
-            if run_no in self._again:
-                self._again.discard(run_no)
-                self.wake(run_no)
-
-    def _parked(self, row: RunRow) -> None:
-        if self.drives_all:
-            self._timers.poke(row.due_at)
-        elif row.due_at is not None:
-            left = (row.due_at - self.core.clock.now()).total_seconds()
-            asyncio.get_running_loop().call_later(max(0.0, left), self.wake, row.no)
-
-    def broke(self, error: BaseException) -> None:
-        """The engine cannot go on: who runs it learns of it through `broken`."""
-        log.critical("the engine stops: %s", error, exc_info=error)
-        if not self.broken.done():
-            self.broken.set_exception(error if isinstance(error, StoreError) else EngineError(str(error)))
-
-    @property
-    def has_room(self) -> bool:
-        """Whether more queued or due runs may be taken into memory."""
-        return len(self._tasks) < self._max_live and not self._stopping
-
-    def _wake_rows(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            if row.awaited and row.run_no:
-                self.wake(row.run_no)
-            else:
-                self._timers.poke_follow_ups()
-
-    def _finished(self, run_id: str) -> None:
-        self.core.run_secrets.pop(run_id, None)
-        for watcher in self._watchers.pop(run_id, ()):
-            if not watcher.done():
-                watcher.set_result(None)
 
     async def tick(self, flow: Flow, trigger: str, at: datetime) -> None:
         """Start the run of a scheduled time; the same time never starts two."""
@@ -504,7 +318,7 @@ class EmbeddedEngine:
         async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
             while True:
                 watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._watchers.setdefault(run_id, set()).add(watcher)
+                self._driver.watchers.setdefault(run_id, set()).add(watcher)
                 try:
                     row = await self._found(run_id)
                     if row.status in FINISHED:
@@ -513,12 +327,12 @@ class EmbeddedEngine:
                     if self.broken.done():
                         self.broken.result()
                 finally:
-                    self._watchers.get(run_id, set()).discard(watcher)
+                    self._driver.watchers.get(run_id, set()).discard(watcher)
 
     async def driven(self, run_id: str) -> RunView:
         """The run once it has finished or been parked: for an engine that drives only its own."""
         row = await self._found(run_id)
-        task = self._tasks.get(row.no)
+        task = self._driver.tasks.get(row.no)
         if task is not None:
             await asyncio.wait({task})
         if self.broken.done():
@@ -543,14 +357,14 @@ class EmbeddedEngine:
         row = await self._found(run_id)
         if row.status in FINISHED:
             raise EngineError(f'Run "{run_id}" has {row.status} already and cannot be cancelled.')
-        self._cancelling.add(row.no)  # from here on nothing wakes it
+        self._driver.cancelling.add(row.no)  # from here on nothing wakes it
         try:
             return await self._cancel(row)
         finally:
-            self._cancelling.discard(row.no)
+            self._driver.cancelling.discard(row.no)
 
     async def _cancel(self, row: RunRow) -> RunView:
-        task, live = self._tasks.get(row.no), self._live.get(row.no)
+        task, live = self._driver.tasks.get(row.no), self._driver.live.get(row.no)
         if task is not None:
             if live is not None and live.paging:
                 live.leaving = True
@@ -567,86 +381,16 @@ class EmbeddedEngine:
                 outcome = self.core.log.cancel(entry.row_id)
                 changed.extend(outcome.changed)
                 woken.extend(outcome.wake)
-        cancelled = replace(row, status="cancelled", error="cancelled", **_ended(self.core.clock.now()))
+        cancelled = replace(row, status="cancelled", error="cancelled", **ended(self.core.clock.now()))
         await self.core.store.commit([*changed, cancelled])
-        self._wake_rows(woken)
+        self._driver.wake_rows(woken)
         self._timers.poke_follow_ups()
-        self._finished(row.id)
+        self._driver.finished(row.id)
         return view(cancelled, entries)
 
     async def signal(self, run_id: str, gate: str, data: JsonValue = None, *, by: str = "") -> None:
         """Refused: no step of this version waits for signals."""
         row = await self._found(run_id)
-        raise EngineError(f'Run "{run_id}" of "{row.flow}" has no gate "{gate}": no step of its flow waits for an answer.')
-
-
-def view(row: RunRow, entries: Sequence[Entry] = ()) -> RunView:
-    """A run as operators see it."""
-    return RunView(
-        id=row.id,
-        flow=row.flow,
-        status=row.status,
-        trigger=row.trigger,
-        created_at=row.created_at,
-        input=from_text(row.input),
-        output=None if row.output is None else from_text(row.output),
-        error=row.error,
-        error_key=row.error_key,
-        waiting_for=row.waiting_for,
-        due_at=row.due_at,
-        finished_at=row.finished_at,
-        nodes=tuple(node_view(entry) for entry in entries),
-    )
-
-
-def node_view(entry: Entry) -> NodeView:
-    """A journal entry as operators see it."""
-    return NodeView(
-        position=entry.position,
-        kind=entry.kind,
-        key=entry.key,
-        status=entry.status,
-        activity=entry.activity,
-        attempt=entry.attempt,
-        inputs=from_text(entry.inputs) if entry.inputs else None,
-        output=from_text(entry.output) if entry.output else None,
-        error=entry.error,
-        log_id=entry.row_id or None,
-        ready_at=entry.ready_at,
-        finished_at=entry.finished_at,
-        due_at=entry.due_at,
-    )
-
-
-def check_run_id(run_id: str) -> None:
-    """Refuse a run id that could not be shown or typed; raises InputError."""
-    if not 1 <= len(run_id) <= 200 or not run_id.isprintable():
-        raise InputError(f"The run id {run_id!r} needs 1 to 200 printable characters.")
-
-
-def input_digest(flow: str, input: JsonValue, secrets: Mapping[str, str] | None = None) -> str:
-    """Tells whether a run is started with the same flow and input as another.
-
-    Args:
-        secrets: the digests of its secret inputs by name.
-    """
-    try:
-        return hashlib.sha256(to_text([flow, to_plain(input), dict(secrets or {})]).encode()).hexdigest()
-    except NotJournalable as error:
-        raise InputError(f"The input cannot be kept in the journal: {error}. Give JSON values.") from error
-
-
-def _ended(now: datetime) -> dict[str, Any]:
-    return {"finished_at": now, "due_at": None, "delay_s": 0.0, "waiting_for": ""}
-
-
-def _input_text(recipe: Flow, input: JsonValue) -> str:
-    try:
-        if recipe.input_adapter is None:
-            return to_text(to_plain(input))
-        valid = recipe.input_adapter.validate_python(input, strict=False)
-        return to_text(to_plain(valid, recipe.input_adapter))
-    except ValidationError as error:
-        raise InputError(f'The input does not fit what flow "{recipe.name}" accepts: {describe(error)}.') from error
-    except NotJournalable as error:
-        raise InputError(f"The input cannot be kept in the journal: {error}. Give JSON values.") from error
+        raise EngineError(
+            f'Run "{run_id}" of "{row.flow}" has no gate "{gate}": no step of its flow waits for an answer.'
+        )

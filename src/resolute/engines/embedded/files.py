@@ -11,12 +11,14 @@ from typing import Any, Final, TypeVar
 
 from resolute.clock import SystemClock, SystemRandomness, monotonic, new_id
 from resolute.engine import FINISHED, RunQuery, RunView
-from resolute.engines.embedded.engine import EmbeddedEngine, check_run_id, input_digest, view
+from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.owner import Holder, Owner, holder
+from resolute.engines.embedded.request import check_run_id, input_digest
 from resolute.engines.embedded.socket import OwnerGone, OwnerSilent, call, view_from_json
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import RunRow
+from resolute.engines.embedded.views import view
 from resolute.errors import EngineError, RunConflict, RunNotFound, StoreOwned
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import to_plain, to_text

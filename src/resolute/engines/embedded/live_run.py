@@ -23,6 +23,7 @@ from resolute.engines.embedded.store import Entry, Op, PutMemory, RunRow
 from resolute.errors import ConfigError, InputError, ProviderError, ReplayMismatch, ResoluteError, StoreBroken
 from resolute.jsontypes import JsonValue
 from resolute.ledger.incident_log import KeyGone, Outcome
+from resolute.ledger.lanes import SET_BACK
 from resolute.ledger.row import SUCCESSES, Row, settle_reason
 from resolute.model.activity import Node
 from resolute.model.codec import decode_output, encode_inputs, encode_output, from_text, to_text
@@ -185,7 +186,9 @@ class LiveRun:
             values, places = take_secrets(resolved.values)
             if not node.activity.is_paging:
                 text = to_text(encode_inputs(values, node.activity.name))
-                return self.put(replace(entry, inputs=self.core.secrets.scrub_json(text), secrets=to_text(places) if places else ""))
+                return self.put(
+                    replace(entry, inputs=self.core.secrets.scrub_json(text), secrets=to_text(places) if places else "")
+                )
             names = {str(path[0]): name for path, name in places if len(path) == 1}
             intent = prepare(node, self.row, position, values, names, resolved.remarks)
             row = self._rows(
@@ -222,7 +225,9 @@ class LiveRun:
             output = decode_output(scrubbed, node.activity.output_adapter, node.activity.name)
         self.put(replace(entry, status="done", output=scrubbed, error="", finished_at=self.core.clock.now()))
         for key, written in memory.writes.items():
-            self._batch.append(PutMemory(self.row.flow, key, None if written is None else self.core.secrets.scrub_json(written)))
+            self._batch.append(
+                PutMemory(self.row.flow, key, None if written is None else self.core.secrets.scrub_json(written))
+            )
         return output
 
     async def _attempt(self, node: Node[Any], entry: Entry, memory: Memory) -> Any:
@@ -237,7 +242,9 @@ class LiveRun:
             position=entry.position,
             attempt=entry.attempt,
             repeated=entry.attempt > 1 or entry.position in self._begun_before,
-            log=logging.LoggerAdapter(logging.getLogger("resolute.activity"), {"run": self.run_id, "node": entry.position}),
+            log=logging.LoggerAdapter(
+                logging.getLogger("resolute.activity"), {"run": self.run_id, "node": entry.position}
+            ),
             memory=memory,
             ledger=LedgerView(self.core.log.open_keys),
             providers=self.core.providers,
@@ -261,7 +268,9 @@ class LiveRun:
         too_late = retry.deadline is not None and now + wait > entry.ready_at + retry.deadline
         if permanent or exhausted or too_late:
             self.put(replace(entry, status="failed", finished_at=now))
-            log.warning("run %s: %s failed for good in attempt %d: %s", self.run_id, entry.position, entry.attempt, text)
+            log.warning(
+                "run %s: %s failed for good in attempt %d: %s", self.run_id, entry.position, entry.attempt, text
+            )
             raise StepFailed(node.key, text)
         log.info("run %s: attempt %d of %s failed: %s", self.run_id, entry.attempt, entry.position, text)
         self.put(replace(entry, status="waiting", due_at=now + wait))
@@ -276,7 +285,11 @@ class LiveRun:
         if row is None:
             raise ReplayMismatch(f'"{entry.position}" has no row {entry.row_id} in the incident log any more.')
         until: datetime | None = None
-        limit = entry.ready_at + node.fallback_after if node.fallback_after is not None else None
+        limit: datetime | None = None
+        if node.fallback_after is not None:
+            if entry.ready_at > self.core.clock.now() + SET_BACK:  # the fallback's time begins anew
+                entry = self.put(replace(entry, ready_at=self.core.clock.now()))
+            limit = entry.ready_at + node.fallback_after
         if not row.is_settled and (limit is None or self.core.clock.now() < limit):
             self.attempting += 1
             self.paging = True
@@ -291,13 +304,14 @@ class LiveRun:
             return self._paged(node, entry, row, now)
         if limit is not None and now >= limit:
             self._batch.append(self.core.log.leave(row.id))
-            error = f"not accepted within {node.fallback_after} (row {row.id}); sending goes on. {row.error_message}".strip()
+            error = f"not accepted within {node.fallback_after} (row {row.id}); sending goes on."
+            error = f"{error} {row.error_message}".strip()
             self.put(replace(entry, status="failed", error=self._kept(error), finished_at=now))
             self._wakes.append(self.core.log.row(row.id) or row)
             raise StepFailed(node.key, error)
         reason = f"the next attempt: {_first_line(row.error_message)}" if row.error_message else "its turn"
         due = min((time for time in (until, limit) if time is not None), default=None)
-        await self.park(due, f'"{node.key}" ({row.action} "{row.dedup_key}", row {row.id}) waits for {reason}')
+        return await self.park(due, f'"{node.key}" ({row.action} "{row.dedup_key}", row {row.id}) waits for {reason}')
 
     def _paged(self, node: Node[Any], entry: Entry, row: Row, now: datetime) -> Any:
         self.core.log.taken(row.id)
@@ -331,7 +345,7 @@ class LiveRun:
     def _due(self, entry: Entry, due_at: datetime, now: datetime) -> datetime:
         """When a parked entry goes on; one that a clock set back since would lengthen begins its wait anew."""
         parked_at = self.row.due_at - timedelta(seconds=self.row.delay_s) if self.row.due_at is not None else now
-        if self.row.due_at == due_at and parked_at > now + timedelta(seconds=1):
+        if self.row.due_at == due_at and parked_at > now + SET_BACK:
             due_at = now + timedelta(seconds=self.row.delay_s)
             self.put(replace(entry, due_at=due_at))
         return due_at
@@ -352,4 +366,3 @@ def told(error: BaseException) -> str:
 def _first_line(text: str) -> str:
     line = text.partition("\n")[0]
     return line if len(line) <= 160 else line[:157] + "..."
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -36,16 +36,15 @@ class Host(Protocol):
 
     def wake(self, run_no: int) -> None: ...
 
-    async def tick(self, flow: Flow, trigger: str, at: datetime) -> None: ...
-
     def broke(self, error: BaseException) -> None: ...
 
 
 class Timers:
     """The engine's three loops."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, tick: Callable[[Flow, str, datetime], Awaitable[None]]) -> None:
         self._host = host
+        self._tick_flow = tick
         self._tasks: list[asyncio.Task[None]] = []
         self._due = asyncio.Event()
         self._follow = asyncio.Event()
@@ -170,7 +169,7 @@ class Timers:
             if missed is not None:
                 last = missed
                 try:
-                    await self._host.tick(flow, schedule.id, missed)
+                    await self._tick_flow(flow, schedule.id, missed)
                 except InputError as error:
                     log.error("flow %s: the run of %s was not started: %s", flow.name, missed, error)
             else:

@@ -225,7 +225,7 @@ async def test_the_10000_row_wall_is_reported(make_client: MakeClient) -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"oncalls": None}, {"oncalls": ["x"]}, {"oncalls": [{"user": None}]}])
 async def test_a_list_that_cannot_be_read_is_no_empty_list(make_client: MakeClient, answer: dict[str, Any]) -> None:
-    """"Nobody is on call" must not come from a misunderstanding."""
+    """ "Nobody is on call" must not come from a misunderstanding."""
     client = make_client(Recorder(httpx2.Response(200, json={**answer, "more": False})))
     with pytest.raises(ProviderOutcomeUnknown, match="GET /oncalls"):
         await client.get_on_calls()

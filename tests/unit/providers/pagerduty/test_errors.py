@@ -312,9 +312,7 @@ header_names = st.sampled_from(["Retry-After", "ratelimit-reset", "Location", "X
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.sampled_from(["events", "rest"]), st.integers(0, 999), st.dictionaries(header_names, st.text()), bodies
-)
+@given(st.sampled_from(["events", "rest"]), st.integers(0, 999), st.dictionaries(header_names, st.text()), bodies)
 def test_whatever_is_answered_one_of_four_things_comes_out(
     host: Host, status: int, headers: dict[str, str], body: bytes
 ) -> None:

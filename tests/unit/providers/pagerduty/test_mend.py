@@ -132,9 +132,7 @@ def test_nan_metrics_become_text() -> None:
     """NaN is no JSON: PagerDuty answers JSON parse error."""
     mended = mend(custom_details={"metrics": {"cpu": float("nan"), "load": float("inf")}})
     assert payload_of(mended)["custom_details"] == {"metrics": {"cpu": "NaN", "load": "Infinity"}}
-    assert mended.remarks == (
-        "custom_details: 2 numbers that JSON cannot hold sent as text (first at metrics.cpu)",
-    )
+    assert mended.remarks == ("custom_details: 2 numbers that JSON cannot hold sent as text (first at metrics.cpu)",)
 
 
 def test_a_lone_surrogate_is_mended() -> None:
@@ -284,9 +282,7 @@ def test_a_dedup_key_of_400_characters_is_shortened() -> None:
     assert mended.dedup_key.startswith("k" * 190 + ":")
     assert mended.event["dedup_key"] == mended.dedup_key == mend_dedup_key("k" * 400)[0]
     assert mended.dedup_key != mend_dedup_key("k" * 401)[0]
-    assert mended.remarks == (
-        "dedup_key of 400 characters replaced by one of 255, its end the SHA-256 of the whole",
-    )
+    assert mended.remarks == ("dedup_key of 400 characters replaced by one of 255, its end the SHA-256 of the whole",)
 
 
 @pytest.mark.parametrize("key", ["k" * 255, " padded ", "é:/"])
