@@ -15,7 +15,7 @@ from resolute.engine import FlowPort, ResolvedInputs, StepFailed
 from resolute.errors import ResoluteError
 from resolute.model.activity import Node
 from resolute.model.recipe import Flow
-from resolute.model.refs import Condition, MissingValue, Ref, resolve
+from resolute.model.reference import Condition, MissingValue, Ref, resolve
 from resolute.model.state import FlowState
 from resolute.model.steps import Block, Branch, Loop, NodeStep, Sleep, Step, Test
 

@@ -33,7 +33,8 @@ from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import PagingService
 from resolute.model.activity import Activity, Node
 from resolute.model.recipe import Flow
-from resolute.model.refs import MISSING, EnvRef, SecretRef, references_in
+from resolute.model.reference import MISSING, references_in
+from resolute.model.refs import EnvRef, SecretRef
 from resolute.providers.base import PROVIDERS, Provider, default_provider
 from resolute.secrets import Secrets
 from resolute.watchdog import Watchdog

@@ -227,7 +227,9 @@ def test_half_a_character_costs_neither_page_nor_answer(desk: Desk) -> None:
     assert answer.code == 0
     assert len(desk.alerts) == 1
     assert desk("incidents").code == 0
-    assert json.loads(desk("incidents", "--json").out)[0]["dedup_key"] == answer.json["dedup_key"]
+    listed = desk("incidents", "--json")
+    assert listed.code == 0, listed.err
+    assert listed.json[0]["dedup_key"] == answer.json["dedup_key"]
 
 
 def test_run_id_makes_a_repeat_safe(desk: Desk) -> None:

@@ -34,6 +34,7 @@ def _page(report: Report, **fields: Any) -> tuple[Rig, dict[str, Any], dict[str,
         return report
 
     given = {"summary": output("check.message"), "source": "disk", "severity": "critical", **fields}
+    given = {name: value for name, value in given.items() if value is not None}
     node: Node[Any] = pagerduty.trigger_event(routing_key=secret("PAGERDUTY_ROUTING_KEY"), **given)
     paging = flow("paging").triggered_by(manual()).then(check(), node.as_("page")).build()
     rig = Rig(1, [paging])
@@ -159,3 +160,10 @@ def test_what_was_mended_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert len(result["remarks"]) == 3
     assert logged == [f"run r: page (row 1): {'; '.join(result['remarks'])}"]
     assert rig.rows()[0].remarks == tuple(result["remarks"])
+
+
+def test_what_is_left_out_is_no_mistake() -> None:
+    """Severity and source have defaults; nothing is told of them."""
+    rig, payload, result = _page(Report(), source=None, severity=None)
+    assert (payload["source"], payload["severity"]) == ("paging", "error")
+    assert (result["remarks"], rig.rows()[0].remarks) == ([], ())

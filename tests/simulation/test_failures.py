@@ -7,7 +7,6 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -380,25 +379,6 @@ def test_a_node_that_kills_its_worker_again_and_again_is_parked() -> None:
     assert "The worker ended 5 times in a row" in rig.tables.runs[1].error
 
 
-@pytest.mark.parametrize("shift", [timedelta(hours=-1), timedelta(days=1)], ids=["an hour back", "a day forward"])
-def test_a_clock_that_is_set_wakes_every_sleeper(shift: timedelta) -> None:
-    """None is forgotten, and none sleeps longer than once more."""
-    made = flow("f").triggered_by(manual()).then(one()).then_sleep(timedelta(minutes=10)).then(one().as_("two")).build()
-    rig = Rig(1, [made])
-
-    async def program() -> None:
-        await rig.up()
-        await rig.engine.start("f", run_id="r")
-        await rig.wait(minutes=5)
-        rig.clock.shift(shift)
-        before = rig.loop.time()
-        await rig.engine.result("r")
-        assert rig.loop.time() - before <= 10 * 60 + 60
-
-    rig.run(program)
-    assert rig.statuses() == {"r": "succeeded"}
-
-
 @pytest.mark.parametrize(("hours", "made_up"), [(2, 1), (30, 1)])
 def test_of_the_ticks_missed_while_no_worker_ran_the_latest_is_made_up(hours: int, made_up: int) -> None:
     """One run for the latest missed time, never one for each, and no time twice."""
@@ -566,80 +546,6 @@ def test_a_page_is_never_parked_for_a_worker_that_dies_again_and_again(seed: int
 
     rig.run(program)
     assert len(rig.pagerduty.incidents) == 1
-
-
-@pytest.mark.parametrize("shift", [timedelta(hours=-1), timedelta(days=1)], ids=["an hour back", "a day forward"])
-def test_a_clock_that_is_set_loses_no_retry(shift: timedelta) -> None:
-    """A node that backs off for a minute waits another minute at most."""
-
-    @activity
-    async def fails() -> int:
-        if current().attempt < 2:
-            raise ActivityError("busy", retry_after=timedelta(minutes=1))
-        return current().attempt
-
-    rig = Rig(1, [flow("f").triggered_by(manual()).then(fails()).build()])
-
-    async def program() -> None:
-        await rig.up()
-        await rig.engine.start("f", run_id="r")
-        await rig.wait(seconds=50)
-        rig.clock.shift(shift)
-        before = rig.loop.time()
-        assert (await rig.finish("r")).output == {"fails": 2}
-        assert rig.loop.time() - before <= 60 + 30
-
-    rig.run(program)
-
-
-def test_a_clock_set_back_during_a_round_does_not_stretch_the_loop() -> None:
-    """The next round begins one interval later at most."""
-    rounds: list[float] = []
-
-    @activity
-    async def look() -> bool:
-        rounds.append(rig.loop.time())
-        if len(rounds) == 2:
-            rig.clock.shift(timedelta(hours=-1))
-        return len(rounds) == 4
-
-    loop: dict[str, Any] = {"until": output("look") == True, "every": timedelta(minutes=5), "at_most": 9}  # noqa: E712
-    rig = Rig(1, [flow("f").triggered_by(manual()).then_loop("poll", look(), **loop).build()])
-
-    async def program() -> None:
-        await rig.up()
-        await rig.engine.start("f", run_id="r")
-        await rig.finish("r")
-
-    rig.run(program)
-    waits = [later - earlier for earlier, later in pairwise(rounds)]
-    assert all(wait <= 10 * 60 for wait in waits), waits
-
-
-def test_a_clock_set_back_does_not_keep_the_fallback_of_a_page_from_running() -> None:
-    """Somebody is called ten minutes after the clock was set, at the latest."""
-    called: list[float] = []
-
-    @activity
-    async def call_somebody() -> str:
-        called.append(rig.loop.time())
-        return "called"
-
-    page = pagerduty.trigger_event(
-        routing_key=secret("PAGERDUTY_ROUTING_KEY"), summary="down", source="check", severity="critical"
-    ).or_else(call_somebody(), after=timedelta(minutes=10))
-    rig = Rig(1, [flow("f").triggered_by(manual()).then(page).build()])
-
-    async def program() -> None:
-        await rig.up()
-        rig.pagerduty.faults.outage()
-        await rig.engine.start("f", run_id="r")
-        await rig.wait(minutes=5)
-        rig.clock.shift(timedelta(hours=-1))
-        await rig.finish("r")
-
-    rig.run(program)
-    assert called[0] <= 16 * 60
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -34,7 +34,7 @@ from resolute import (
 )
 from resolute.model.activity import SecretText
 from resolute.model.flow import FlowBuilder, Fragment, When
-from resolute.model.refs import Condition
+from resolute.model.reference import Condition
 
 
 class Health(BaseModel):

@@ -24,7 +24,7 @@ from resolute.engines.embedded.owner import holder
 from resolute.errors import ConfigError
 from resolute.loader import Found
 from resolute.model.recipe import Flow
-from resolute.model.refs import Ref
+from resolute.model.reference import Ref
 from resolute.model.steps import Block, Branch, Loop, NodeStep, Sleep
 from resolute.oneshot import Once, run_once
 from resolute.worker import Ports, Worker

@@ -78,7 +78,7 @@ def note(text: str) -> None:
     click.echo(f"resolute: {text}", err=True)
 
 
-def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, cut: Collection[str]) -> None:
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, cut: Collection[str] = ()) -> None:
     """A table as wide as the terminal; see `table`. In a pipe nothing is cut."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in table(heads, rows, width, cut=cut):

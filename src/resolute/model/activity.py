@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeA
 
 from resolute.errors import InputError, NodeMisuse
 from resolute.model.codec import describe, rebuild
-from resolute.model.refs import Condition, Ref, holds_references, values_in
+from resolute.model.reference import Condition, Ref, holds_references, values_in
 from resolute.model.retry import Retry
 
 P = ParamSpec("P")

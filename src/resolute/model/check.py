@@ -14,17 +14,8 @@ from pydantic import BaseModel
 
 from resolute.model.activity import Activity, Node, misplaced_in
 from resolute.model.recipe import Flow
-from resolute.model.refs import (
-    CONVERSIONS,
-    MISSING,
-    Condition,
-    InputRef,
-    OutputRef,
-    Ref,
-    SecretRef,
-    TextRef,
-    references_in,
-)
+from resolute.model.reference import MISSING, Condition, Ref, references_in
+from resolute.model.refs import CONVERSIONS, InputRef, OutputRef, SecretRef, TextRef
 from resolute.model.steps import Block, Branch, Loop, NodeStep, Sleep, walk_nodes
 from resolute.model.trigger import Manual, Schedule
 

@@ -18,7 +18,7 @@ from resolute.errors import FlowError
 from resolute.model.activity import Activity, Node
 from resolute.model.check import find_problems, find_warnings
 from resolute.model.recipe import Flow, FlowWarning
-from resolute.model.refs import Condition, Ref
+from resolute.model.reference import Condition, Ref
 from resolute.model.steps import Block, Branch, Loop, NodeStep, Predicate, Sleep, Step
 from resolute.model.trigger import Trigger
 

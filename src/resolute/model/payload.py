@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, field_validator
 
-from resolute.model.refs import holds_references
+from resolute.model.reference import holds_references
 
 
 class Payload(BaseModel):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from resolute.errors import ActivityError
 from resolute.model.activity import Node, adapter_for
 from resolute.model.codec import describe, rebuild
-from resolute.model.refs import MISSING
+from resolute.model.reference import MISSING
 
 R = TypeVar("R")
 D = TypeVar("D")

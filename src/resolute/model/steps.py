@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from resolute.model.activity import Node
-from resolute.model.refs import Condition
+from resolute.model.reference import Condition
 from resolute.model.state import FlowState
 
 Predicate = Callable[[FlowState], bool]

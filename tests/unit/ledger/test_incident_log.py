@@ -87,6 +87,26 @@ def test_decision_made_while_a_request_is_on_its_way_takes_effect_when_that_fail
     assert (outcome.row.status, desk.status(page), desk.woken) == ("superseded", "superseded", [resolve])
 
 
+def test_everybody_whose_place_was_taken_is_woken_when_the_request_on_its_way_fails(desk: Desk) -> None:
+    """The page itself hears of it as its answer; who waits behind it is woken at once."""
+    attempt = desk.begin(desk.record("trigger"))
+    acknowledge, resolve = desk.record("acknowledge"), desk.record("resolve")
+    desk.answer(attempt, "unavailable")
+    assert desk.status(acknowledge) == "superseded"
+    assert desk.woken == [acknowledge, resolve]
+
+
+def test_request_on_its_way_keeps_its_place_whatever_else_of_its_lane_is_settled(desk: Desk) -> None:
+    """A run behind it is cancelled: that is no reason to give up a page that may be arriving just now."""
+    page = desk.record("trigger")
+    attempt = desk.begin(page)
+    cancelled, newer = desk.record("acknowledge"), desk.record("trigger")
+    desk.hand_in(desk.log.cancel(cancelled).changed)
+    assert desk.status(page) == "sending"
+    desk.answer(attempt, "accepted")
+    assert (desk.status(page), desk.woken) == ("accepted", [newer])
+
+
 def test_row_behind_another_looks_again_within_a_minute(desk: Desk) -> None:
     """Should the process die between a settlement and the wake-up, the next row does not wait for a day."""
     desk.begin(desk.record("trigger"))

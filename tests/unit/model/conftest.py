@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from resolute.model.refs import MissingValue
+from resolute.model.reference import MissingValue
 
 settings.register_profile("resolute", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("resolute")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from resolute.errors import NodeMisuse
-from resolute.model.refs import Condition, MissingValue, input_data, now, output
+from resolute.model.reference import Condition, MissingValue
+from resolute.model.refs import input_data, now, output
 
 Recorded = Callable[..., Any]
 

@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from resolute.model.payload import Payload
-from resolute.model.refs import env, output, references_in, resolve, text
+from resolute.model.reference import references_in, resolve
+from resolute.model.refs import env, output, text
 
 Recorded = Callable[..., Any]
 made = count(1)

@@ -17,24 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from resolute.model.refs import (
-    MISSING,
-    MissingValue,
-    OutputRef,
-    Ref,
-    SecretName,
-    env,
-    holds_references,
-    input_data,
-    now,
-    output,
-    references_in,
-    resolve,
-    run_id,
-    secret,
-    text,
-    values_in,
-)
+from resolute.model.reference import MISSING, MissingValue, Ref, holds_references, references_in, resolve, values_in
+from resolute.model.refs import OutputRef, SecretName, env, input_data, now, output, run_id, secret, text
 
 Recorded = Callable[..., Any]
 

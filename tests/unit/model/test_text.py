@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolute.model.refs import MissingValue, TextRef, env, input_data, now, output, resolve, secret, text
+from resolute.model.reference import MissingValue, resolve
+from resolute.model.refs import TextRef, env, input_data, now, output, secret, text
 
 Recorded = Callable[..., Any]
 

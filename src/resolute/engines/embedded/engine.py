@@ -297,7 +297,6 @@ class EmbeddedEngine:
         """Start the run of a scheduled time; the same time never starts two."""
         await self.start(
             flow.name,
-            None if flow.input_model is None else {},
             run_id=f"{flow.name}@{at:%Y-%m-%dT%H:%M:%SZ}",
             trigger=trigger,
             scheduled_at=at,

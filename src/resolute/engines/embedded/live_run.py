@@ -61,8 +61,10 @@ class LiveRun:
 
     def begin(self, flow: Flow) -> None:
         """Decode the run's input for the flow; raises ValidationError when it fits no more."""
-        plain = from_text(self.row.input)
-        self.input = plain if flow.input_adapter is None else flow.input_adapter.validate_python(plain, strict=False)
+        self.input = from_text(self.row.input)
+        if flow.input_adapter is not None:
+            given = {} if self.input is None else self.input
+            self.input = flow.input_adapter.validate_python(given, strict=False)
 
     # The batch
 

@@ -32,11 +32,11 @@ def input_digest(flow: str, input: JsonValue, secrets: Mapping[str, str] | None 
 
 
 def input_text(recipe: Flow, input: JsonValue) -> str:
-    """The input as journal text, checked against what the flow accepts; raises InputError."""
+    """The input as journal text, checked against what the flow accepts (no input is {} there); raises InputError."""
     try:
         if recipe.input_adapter is None:
             return to_text(to_plain(input))
-        valid = recipe.input_adapter.validate_python(input, strict=False)
+        valid = recipe.input_adapter.validate_python({} if input is None else input, strict=False)
         return to_text(to_plain(valid, recipe.input_adapter))
     except ValidationError as error:
         raise InputError(f'The input does not fit what flow "{recipe.name}" accepts: {describe(error)}.') from error

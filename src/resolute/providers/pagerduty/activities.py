@@ -11,7 +11,7 @@ from resolute.errors import NodeMisuse
 from resolute.ledger.intent import Intent, PagingActivity, Preparation
 from resolute.ledger.row import Action, Row
 from resolute.model.activity import Activity, Node, SecretText
-from resolute.model.refs import Ref, references_in
+from resolute.model.reference import Ref, references_in
 from resolute.model.retry import Retry
 from resolute.model.trigger import Schedule
 from resolute.providers.pagerduty.mend import SEVERITIES, SUMMARY_CHARACTERS, mend_event
@@ -73,7 +73,8 @@ class EventActivity(PagingActivity[P, R], Generic[P, R]):
                 refusal = (
                     f"{self.name} was given an empty dedup_key, and without one there is nothing to {self.action}."
                 )
-        fields = {name: value for name, value in inputs.items() if name in self.content_fields}
+        fields: dict[str, Any] = {"severity": "error", "source": preparation.flow}  # what is left out is no mistake
+        fields |= {name: value for name, value in inputs.items() if name in self.content_fields}
         mended = mend_event(self.action, fields, dedup_key=dedup_key, flow=preparation.flow)
         payload = mended.event.get("payload")
         severity = payload.get("severity") if isinstance(payload, dict) else ""
