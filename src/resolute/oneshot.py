@@ -23,8 +23,8 @@ from resolute.engines.embedded.socket import call, view_from_json
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.errors import StoreError
 from resolute.model.recipe import Flow
+from resolute.ports import Ports, open_providers
 from resolute.providers.base import Provider
-from resolute.worker import Ports, open_providers
 
 #: A run parked for less than this keeps the lock.
 SHORT_WAIT_S: Final = 2.0

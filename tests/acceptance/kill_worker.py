@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 from resolute import activity, current, flow, input_data, manual, output, secret
 from resolute.config import WorkerConfig
+from resolute.ports import Ports
 from resolute.providers import pagerduty
-from resolute.worker import Ports, Worker
+from resolute.worker import Worker
 
 
 class ShiftedClock:

@@ -21,9 +21,9 @@ from resolute import RunFailed, Worker, WorkerConfig
 from resolute.clock import SystemClock
 from resolute.engines.embedded.owner import holder
 from resolute.loader import load
+from resolute.ports import Ports
 from resolute.simulator import PagerDutySimulator
 from resolute.simulator.pagerduty.server import SimulatorServer
-from resolute.worker import Ports
 
 pytestmark = pytest.mark.acceptance
 

@@ -17,7 +17,7 @@ from resolute.engines.embedded.owner import Owner, holder
 from resolute.engines.embedded.socket import call
 from resolute.errors import ConfigError, StoreOwned
 from resolute.oneshot import Once, run_once
-from resolute.worker import Ports
+from resolute.ports import Ports
 
 calls: list[str] = []
 entered = asyncio.Event()

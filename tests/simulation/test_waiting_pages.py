@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 
@@ -309,6 +310,31 @@ def test_left_page_gives_way_to_a_newer_decision(seed: int) -> None:
     rig.run(program)
     assert settled(rig) == [("trigger", "superseded"), ("resolve", "accepted")]
     assert processed(rig) == [("resolve", "no_open_alert")]
+
+
+@pytest.mark.parametrize("hops", range(10))
+def test_left_page_gives_way_in_the_moment_in_which_it_is_due(hops: int) -> None:
+    """The all-clear is decided between waking the page and sending it: nothing is sent and nothing breaks."""
+    rig = Rig(1, [one("page", trigger().or_else(goes_on(), after=timedelta(minutes=1))), *by_hand()[2:]])
+
+    async def program() -> None:
+        await rig.up()
+        rig.pagerduty.faults.outage()
+        await rig.engine.start("page", run_id="p")
+        await rig.finish("p")
+        due_at = rig.rows()[0].due_at
+        assert due_at is not None
+        await rig.wait(seconds=(due_at - rig.clock.now()).total_seconds())
+        for _ in range(hops):
+            await asyncio.sleep(0)
+        await rig.engine.start("resolve", run_id="r")
+        rig.pagerduty.faults.outage(False)
+        await rig.finish("r")
+        await rig.wait(minutes=5)
+        assert not rig.engine.broken.done()
+
+    rig.run(program)
+    assert settled(rig) == [("trigger", "superseded"), ("resolve", "accepted")]
 
 
 # The end of sending

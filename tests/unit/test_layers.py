@@ -26,7 +26,7 @@ LAYERS = (
     {"interpreter", "saga", "hooks", "ratelimit", "metrics"},
     {"engines", "providers", "ledger.sqlite", "ledger.postgres"},
     {"simulator"},
-    {"worker", "client", "config", "server", "jobs", "loader", "oneshot", "watchdog"},
+    {"worker", "client", "config", "server", "jobs", "loader", "oneshot", "watchdog", "ports", "calls", "startcheck"},
     {"testing"},
     {"demo"},
     {"cli"},

@@ -6,8 +6,8 @@ import pytest
 
 from resolute import Flow, Worker, WorkerConfig, activity, env, flow, manual, secret
 from resolute.errors import ConfigError, StoreError
+from resolute.ports import Ports
 from resolute.providers import pagerduty
-from resolute.worker import Ports
 
 KEY = "0123456789abcdef0123456789abcdef"
 

@@ -27,7 +27,8 @@ from resolute.model.recipe import Flow
 from resolute.model.reference import Ref
 from resolute.model.steps import Block, Branch, Loop, NodeStep, Sleep
 from resolute.oneshot import Once, run_once
-from resolute.worker import Ports, Worker
+from resolute.ports import Ports
+from resolute.worker import Worker
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from resolute.calls import job_order
 from resolute.cli.inputs import read_input
 from resolute.cli.logs import set_up_logging
 from resolute.cli.options import Common
@@ -29,11 +30,11 @@ from resolute.ledger.intent import PagingActivity, Preparation
 from resolute.ledger.row import Row
 from resolute.model.activity import Activity
 from resolute.oneshot import Once, run_once
+from resolute.ports import Ports
 from resolute.providers.base import Provider, default_provider
 from resolute.providers.pagerduty.config import ROUTING_KEY, PagerDutyConfig, describe_bad_routing_key
 from resolute.providers.pagerduty.provider import PagerDutyProvider
 from resolute.secrets import mask
-from resolute.worker import Ports, job_order
 
 #: What a paging job calls its failure; the document of the run job fixes both texts.
 ERROR_NAME: Final = "PagerDutyError"

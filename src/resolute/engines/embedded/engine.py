@@ -108,8 +108,12 @@ class EmbeddedEngine:
         if paging is not None:
             self.core.paging[kind, name] = paging
 
-    async def close(self, grace: timedelta = timedelta(seconds=10)) -> None:
-        """Take no new work, give running attempts this long, close the store; the rest is left to the next start."""
+    async def close(self, grace: timedelta = timedelta(seconds=10), hurry: asyncio.Event | None = None) -> None:
+        """Take no new work, give running attempts this long, close the store; the rest is left to the next start.
+
+        Args:
+            hurry: ends the grace when it is set.
+        """
         driver = self._driver
         driver.stopping = True
         await self._timers.end()
@@ -117,7 +121,7 @@ class EmbeddedEngine:
             live.leaving = True
         busy = [driver.tasks[no] for no, live in driver.live.items() if live.attempting]
         if busy:
-            await asyncio.wait(busy, timeout=grace.total_seconds())
+            await _wait(busy, grace, hurry or asyncio.Event())
         tasks = list(driver.tasks.values())
         left = list(driver.live.values())
         for task in tasks:
@@ -393,3 +397,13 @@ class EmbeddedEngine:
         raise EngineError(
             f'Run "{run_id}" of "{row.flow}" has no gate "{gate}": no step of its flow waits for an answer.'
         )
+
+
+async def _wait(tasks: Sequence[asyncio.Task[None]], limit: timedelta, hurry: asyncio.Event) -> None:
+    """Return when all tasks have ended, the time is over or the event is set."""
+    ended, hurried = asyncio.create_task(asyncio.wait(tasks)), asyncio.create_task(hurry.wait())
+    try:
+        await asyncio.wait({ended, hurried}, timeout=limit.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended.cancel()
+        hurried.cancel()

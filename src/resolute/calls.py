@@ -1,0 +1,103 @@
+"""What the owner of a store does for other processes: calls on its socket, and jobs that commands hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from resolute.engines.embedded.engine import EmbeddedEngine
+from resolute.engines.embedded.socket import Handler, query_from_json, view_to_json
+from resolute.jobs import Job, prepare_call
+from resolute.jsontypes import JsonValue
+from resolute.ports import Ports, open_providers
+from resolute.providers.base import default_provider
+
+
+def job_order(job: Job, wait: timedelta) -> dict[str, Any]:
+    """A job as it is handed to the owner of a store: JSON, with its secret inputs in clear; it is never written down.
+
+    Args:
+        job: as `Job.with_input` returns it.
+    """
+    return {"name": job.name, "main": job.main, "input": dict(job.input), "wait_s": wait.total_seconds()}
+
+
+class JobRunner:
+    """Runs jobs that a command hands over, in a worker that knows neither their flow nor perhaps their provider.
+
+    Args:
+        stack: closes what has to be opened for them.
+    """
+
+    def __init__(self, engine: EmbeddedEngine, ports: Ports, stack: AsyncExitStack, folder: Path) -> None:
+        self._engine = engine
+        self._ports = ports
+        self._stack = stack
+        self._folder = folder
+
+    async def start(self, order: Mapping[str, Any], run_id: str) -> JsonValue:
+        """The run of a job; one that was not delivered is sent again.
+
+        Args:
+            order: as `job_order` makes it.
+        """
+        job = Job(order["name"], order["main"], order["input"])
+        call = prepare_call(job, wait=timedelta(seconds=order["wait_s"]), folder=self._folder)
+        if call.activity.provider is not None:
+            self._need(call.activity.provider)
+        self._engine.add_flow(call.flow)
+        run = await self._engine.start(
+            call.flow.name, call.input, run_id=run_id, trigger=call.flow.name, secrets=call.secrets
+        )
+        if run.status == "failed":
+            run = await self._engine.resend(run.id, call.secrets)
+        return view_to_json(run)
+
+    def _need(self, kind: str) -> None:
+        """Make sure that the engine has an account of this family."""
+        if (kind, "") not in self._engine.core.providers:
+            provider = default_provider(kind)
+            open_providers([provider], self._ports, self._stack)
+            self._engine.add_provider(kind, "", provider, provider.paging)
+
+
+def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
+    """What the owner's socket answers."""
+
+    async def start(
+        flow: str, input: JsonValue = None, run_id: str | None = None, trigger: str = "client"
+    ) -> JsonValue:
+        return view_to_json(await engine.start(flow, input, run_id=run_id, trigger=trigger))
+
+    async def start_job(job: dict[str, Any], run_id: str) -> JsonValue:
+        return await jobs.start(job, run_id)
+
+    async def result(run_id: str) -> JsonValue:
+        return view_to_json(await engine.result(run_id))
+
+    async def get(run_id: str) -> JsonValue:
+        return view_to_json(await engine.get(run_id))
+
+    async def runs(query: dict[str, Any]) -> JsonValue:
+        return [view_to_json(run) for run in await engine.runs(query_from_json(query))]
+
+    async def cancel(run_id: str) -> JsonValue:
+        return view_to_json(await engine.cancel(run_id))
+
+    async def send_signal(run_id: str, gate: str, data: JsonValue = None, by: str = "") -> JsonValue:
+        await engine.signal(run_id, gate, data, by=by)
+        return None
+
+    answers: dict[str, Callable[..., Any]] = {
+        "start": start,
+        "start_job": start_job,
+        "result": result,
+        "get": get,
+        "runs": runs,
+        "cancel": cancel,
+        "signal": send_signal,
+    }
+    return answers

@@ -1,0 +1,90 @@
+"""The check at a worker's start: what only it can know to be missing or wrong, all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from resolute.errors import ConfigError
+from resolute.model.activity import Activity, Node
+from resolute.model.recipe import Flow
+from resolute.model.reference import MISSING, references_in
+from resolute.model.refs import EnvRef, SecretRef
+from resolute.providers.base import PROVIDERS, Provider
+from resolute.secrets import Secrets
+
+
+def start_problems(flows: Sequence[Flow], providers: Sequence[Provider], environ: Mapping[str, str]) -> list[str]:
+    """Missing secrets, variables, keys and providers, and names that stand twice, a sentence each."""
+    found: list[str] = []
+    names = [flow.name for flow in flows]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    found.extend(f'Two flows are named "{name}". Rename one.' for name in twice)
+    accounts = [(provider.kind, provider.name) for provider in providers]
+    found.extend(
+        f'Two {kind} providers are named "{name}". Give one a name of its own: name="...".'
+        for kind, name in sorted({account for account in accounts if accounts.count(account) > 1})
+    )
+    if not flows:
+        found.append("There is no flow to run. Give Worker(flows=[...]) at least one.")
+    nodes = [node for flow in flows for node in flow.nodes()]
+    found.extend(_name_clashes(node.activity for node in nodes))
+    found.extend(_missing_values(nodes, environ))
+    for (kind, name), used in _by_provider(nodes).items():
+        provider = next((p for p in providers if (p.kind, p.name) == (kind, name)), None)
+        if provider is not None:
+            found.extend(provider.problems(used, environ))
+            continue
+        found.append(_missing_provider(kind, name, used))
+    return list(dict.fromkeys(found))
+
+
+def _name_clashes(activities: Iterable[Activity[Any, Any]]) -> list[str]:
+    known: dict[str, Activity[Any, Any]] = {}
+    found = []
+    for activity in activities:
+        other = known.setdefault(activity.name, activity)
+        if other.fn is not activity.fn:
+            places = " and ".join(f"{a.fn.__module__}.{a.fn.__qualname__}" for a in (other, activity))
+            found.append(f'Two functions are named "{activity.name}": {places}. Name one: @activity(name="...").')
+    return found
+
+
+def _missing_values(nodes: Sequence[Node[Any]], environ: Mapping[str, str]) -> list[str]:
+    secrets = Secrets(environ)
+    found = []
+    for node in nodes:
+        for ref in references_in(dict(node.arguments)):
+            if isinstance(ref, SecretRef):
+                try:
+                    missing = not secrets.has(ref.name)
+                except ConfigError as error:
+                    found.append(str(error))
+                    continue
+                if missing:
+                    found.append(f'Node "{node.key}" needs the secret {ref.name}: set {ref.name}, or {ref.name}_FILE.')
+            elif isinstance(ref, EnvRef) and ref.default is MISSING and environ.get(ref.name) is None:
+                found.append(f'Node "{node.key}" needs the variable {ref.name}: set it, or give env(..., default=...).')
+    return found
+
+
+def _missing_provider(kind: str, name: str, used: Sequence[Node[Any]]) -> str:
+    keys = ", ".join(sorted({f'"{node.key}"' for node in used}))
+    _, made_by = PROVIDERS.get(kind, ("", "Provider"))
+    made = f"{kind}.{made_by}({_quoted('name=', name)})"
+    return (
+        f"The provider {kind}{_quoted(' ', name)} is used by {keys} but was not given. "
+        f"Add Worker(..., providers=[{made}]); in a module without a Worker, account = {made} at its top level."
+    )
+
+
+def _quoted(before: str, name: str) -> str:
+    return f'{before}"{name}"' if name else ""
+
+
+def _by_provider(nodes: Sequence[Node[Any]]) -> dict[tuple[str, str], list[Node[Any]]]:
+    found: dict[tuple[str, str], list[Node[Any]]] = {}
+    for node in nodes:
+        if node.activity.provider is not None:
+            found.setdefault((node.activity.provider, node.instance or ""), []).append(node)
+    return found
