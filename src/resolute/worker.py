@@ -131,6 +131,7 @@ class Worker:
         problems = self.problems()
         if problems:
             raise ConfigError("\n".join(["The worker cannot start:", *(f"  - {problem}" for problem in problems)]))
+        self._hurry = asyncio.Event()  # belongs to the running loop
         async with AsyncExitStack() as stack:
             settings = self._settings
             path = store_path(settings.store, settings.folder)

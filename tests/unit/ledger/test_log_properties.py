@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -406,6 +406,7 @@ def test_log_keeps_its_promises_in_any_history() -> None:
             deadline=None,
             derandomize=True,
             database=None,
+            phases=(Phase.generate,),  # add Phase.shrink to make a history that was found short; it takes minutes
             suppress_health_check=list(HealthCheck),
         ),
     )
