@@ -294,9 +294,7 @@ def test_left_page_gives_way_to_a_newer_decision(seed: int) -> None:
 
     async def program() -> None:
         await rig.up()
-        rig.pagerduty.faults.slow_s = 8
-        rig.pagerduty.faults.mix({"503": 0.5, "refused": 0.3, "slow": 0.0})
-        rig.pagerduty.faults.outage()
+        rig.pagerduty.faults.outage(kind=rig.random.choice(["503", "refused", "429_bare"]))
         await rig.engine.start("page", run_id="p")
         await rig.finish("p")
         await rig.wait(seconds=rig.random.uniform(0, 90))
