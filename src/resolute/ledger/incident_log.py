@@ -7,19 +7,18 @@ at once: nothing later can be durable before it.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from resolute.clock import Clock, Randomness
 from resolute.errors import ConfigError, ProviderError, ProviderOutcomeUnknown, ProviderRejected, ProviderUnavailable
 from resolute.ledger import lanes
+from resolute.ledger.book import Book, Lane
 from resolute.ledger.intent import PagingService, SendAnswer
 from resolute.ledger.row import Row
-from resolute.model.codec import to_text
 
 log = logging.getLogger("resolute.ledger")
 
@@ -31,14 +30,6 @@ IN_FLIGHT_CHECK = timedelta(seconds=5)
 
 class KeyGone(Exception):
     """The routing key lived only in the memory of a process that has ended."""
-
-
-@dataclass
-class Lane:
-    """The rows of one alert that still matter, oldest first; `busy` is the id of the row in flight."""
-
-    rows: list[Row] = field(default_factory=list)
-    busy: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +73,8 @@ class IncidentLog:
         self._scrub = scrub
         self._slots = nullcontext() if slots is None else slots
         self._resolve_expires = resolve_expires
-        self._lanes: dict[str, Lane] = {}
-        self._rows: dict[int, Row] = {}
+        self._book = Book()
         self._begun: set[int] = set()
-        self._followed: set[int] = set()
-        self._holds: dict[str, tuple[datetime, datetime]] = {}  # since when, until when
-        self._open_keys: frozenset[str] | None = None
         self._next_id = 1
 
     # What is known
@@ -95,17 +82,15 @@ class IncidentLog:
     @property
     def open_keys(self) -> frozenset[str]:
         """The dedup keys for which an alert is, or may be, open. A snapshot that never changes."""
-        if self._open_keys is None:
-            self._open_keys = frozenset(row.dedup_key for row in self._rows.values() if row.keeps_alert_open)
-        return self._open_keys
+        return self._book.open_keys
 
     def row(self, row_id: int) -> Row | None:
         """A row that still matters; None for one that was settled and taken long ago."""
-        return self._rows.get(row_id)
+        return self._book.rows.get(row_id)
 
     def unsettled(self) -> list[Row]:
         """Every unsettled row, oldest first."""
-        return [row for _, row in sorted(self._rows.items()) if not row.is_settled]
+        return [row for _, row in sorted(self._book.rows.items()) if not row.is_settled]
 
     def load(self, rows: Iterable[Row], next_id: int) -> list[Row]:
         """Take up the rows of a store that was just opened; returns those that changed by it.
@@ -120,14 +105,14 @@ class IncidentLog:
                 changed.append(row)
             if row.is_settled:  # a node that has not taken it yet reads it from the store
                 row = replace(row, awaited=False)
-            self._put(row)
+            self._book.put(row)
             if row.held_until is not None and not row.is_settled:
-                self._hold(row.host_key, row.sent_at or row.created_at, row.held_until)
+                self._book.hold(row.host_key, row.sent_at or row.created_at, row.held_until)
         return changed
 
     def follow_ups(self) -> list[Row]:
         """The rows that the engine itself has to see to: no node waits for them, or a repeat is due."""
-        return [self._rows[row_id] for row_id in sorted(self._followed)]
+        return [self._book.rows[row_id] for row_id in sorted(self._book.followed)]
 
     def follow_up_at(self, row: Row) -> datetime | None:
         """When such a row is due; None for at once, or as soon as the row before it is done."""
@@ -145,18 +130,18 @@ class IncidentLog:
         row = make(self._next_id)
         self._next_id += 1
         if row.is_settled:  # refused before any attempt
-            return Outcome(self._put(row), (row,))
-        lane = self._lanes.setdefault(row.lane, Lane())
+            return Outcome(self._book.put(row), (row,))
+        lane = self._book.lane(row.lane)
         changed: list[Row] = []
         if row.action == "trigger":
             for other in list(lane.rows):
                 if other.is_settled and other.repeat_at is not None:
-                    changed.append(self._put(replace(other, repeat_at=None)))
-        held = self._held(row, now)
-        row = self._put(replace(row, held_until=held))
+                    changed.append(self._book.put(replace(other, repeat_at=None)))
+        held = self._book.held(row, now)
+        row = self._book.put(replace(row, held_until=held))
         if lane.busy is None:
-            changed.extend(self._advance(lane, now))
-            row = self._rows[row.id]
+            changed.extend(self._book.advance(lane, now))
+            row = self._book.rows[row.id]
             if lanes.head(lane.rows) is row and held is None:
                 row = self._begin(row, now)
         wake = tuple(other for other in changed if other.awaited and other.is_settled)
@@ -164,11 +149,11 @@ class IncidentLog:
 
     def leave(self, row_id: int) -> Row:
         """Say that no node waits for the row any more; sending goes on as the row's own follow-up."""
-        return self._put(replace(self._rows[row_id], awaited=False))
+        return self._book.put(replace(self._book.rows[row_id], awaited=False))
 
     def interrupt(self, row_id: int) -> Row:
         """Say that the process that held the row's key has ended: no node waits for it, and it is settled at once."""
-        return self._put(replace(self._rows[row_id], awaited=False, due_at=None))
+        return self._book.put(replace(self._book.rows[row_id], awaited=False, due_at=None))
 
     def reopen(self, row: Row, now: datetime, deadline_s: float | None = None) -> Row:
         """Take a row up again as if it were decided now; what is unknown of it stays unknown.
@@ -176,7 +161,7 @@ class IncidentLog:
         Args:
             deadline_s: for how long it is tried; as before when not given.
         """
-        return self._put(
+        return self._book.put(
             replace(
                 row,
                 status="sending" if row.is_unknown else "pending",
@@ -193,7 +178,7 @@ class IncidentLog:
 
     def cancel(self, row_id: int) -> Outcome:
         """Settle a row of a cancelled run that was never sent; any other stays as it is, without a waiter."""
-        row = self._rows[row_id]
+        row = self._book.rows[row_id]
         if row.is_settled or row.is_unknown or row.id in self._begun:
             row = self.leave(row_id)
             return Outcome(row, (row,))
@@ -201,9 +186,9 @@ class IncidentLog:
 
     def taken(self, row_id: int) -> None:
         """Forget a settled row once its node has its output, unless something still follows."""
-        row = self._rows.get(row_id)
+        row = self._book.rows.get(row_id)
         if row is not None and row.is_settled:
-            self._put(replace(row, awaited=False))
+            self._book.put(replace(row, awaited=False))
 
     # Sending
 
@@ -213,9 +198,9 @@ class IncidentLog:
         Args:
             write: commits rows and returns when they are durable; nothing is sent before.
         """
-        row = self._rows[row_id]
+        row = self._book.rows[row_id]
         now = self._clock.now()
-        lane = self._lanes[row.lane]
+        lane = self._book.lanes[row.lane]
         if row.is_settled:
             if row.repeat_at is None:
                 return Outcome(row)
@@ -229,20 +214,20 @@ class IncidentLog:
             if lane.busy is not None or lanes.head(lane.rows) is not row:
                 soonest, latest = now + IN_FLIGHT_CHECK, now + lanes.TURN_CHECK
                 return Outcome(row, until=max(soonest, min(lanes.ends_at(row), latest)))
-            held = self._held(row, now)
+            held = self._book.held(row, now)
             if isinstance(move, lanes.Turn) or held is not None:
                 until = max(filter(None, (held, move.until if isinstance(move, lanes.Turn) else None)))
                 return Outcome(row, until=until)
             if isinstance(move, lanes.LookUp):
                 found = await self._look_up(row, lane, move.since)
                 now = self._clock.now()
-                row = self._rows[row_id]
+                row = self._book.rows[row_id]
                 if found:
                     return self._accepted(row, SendAnswer("found at the service by look-up"), now)
-                changed = self._advance(lane, now)
+                changed = self._book.advance(lane, now)
                 if changed:  # a newer decision came in between and took the place of this row
                     row = next(other for other in changed if other.id == row_id)
-                    return Outcome(row, tuple(changed), self._wakes(lane, changed, row))
+                    return Outcome(row, tuple(changed), self._book.wakes(lane, changed, row))
                 may_repeat = found is None
         return await self._send(row, lane, may_repeat, write)
 
@@ -260,8 +245,8 @@ class IncidentLog:
         try:
             answer = await self._request(row, service, key)
         except ProviderError as error:
-            return self._failed(self._rows[row.id], error)
-        return self._accepted(self._rows[row.id], answer, self._clock.now())
+            return self._failed(self._book.rows[row.id], error)
+        return self._accepted(self._book.rows[row.id], answer, self._clock.now())
 
     async def _request(self, row: Row, service: PagingService, key: str) -> SendAnswer:
         try:
@@ -297,14 +282,14 @@ class IncidentLog:
         """Whether another routing key was sent this dedup key: a look-up finds the incidents of both."""
         return any(
             other.dedup_key == row.dedup_key and other.lane != row.lane and other.action == "trigger" and other.attempts
-            for other in self._rows.values()
+            for other in self._book.rows.values()
         )
 
     async def _key_gone(self, row: Row, lane: Lane) -> Outcome:
         """The process that held the key has ended: ask what became of the request, else give up."""
         if row.unknown_since is not None and row.action == "trigger":
             found = await self._look_up(row, lane, row.unknown_since - lanes.LOOK_BACK)
-            row = self._rows[row.id]
+            row = self._book.rows[row.id]
             if found:
                 return self._accepted(row, SendAnswer("found at the service by look-up"), self._clock.now())
         sent = "sent, outcome unknown" if row.is_unknown else "never sent"
@@ -327,11 +312,11 @@ class IncidentLog:
         """Until when a settled row has to wait for its second request, None when that is due."""
         if lane.busy is not None:
             return now + IN_FLIGHT_CHECK
-        return lanes.waits_until(row, now) or self._held(row, now)
+        return lanes.waits_until(row, now) or self._book.held(row, now)
 
     async def _repeat(self, row: Row, lane: Lane, write: Write) -> Outcome:
         lane.busy = row.id
-        row = self._put(replace(row, attempts=row.attempts + 1, sent_at=self._clock.now()))
+        row = self._book.put(replace(row, attempts=row.attempts + 1, sent_at=self._clock.now()))
         again: datetime | None = None
         try:
             await write([row])
@@ -341,14 +326,14 @@ class IncidentLog:
         finally:
             lane.busy = None
         changed: list[Row] = []
-        known = self._rows.get(row.id)
+        known = self._book.rows.get(row.id)
         if known is None or known.repeat_at is None:  # a newer page has dropped it meanwhile
             row = replace(row, repeat_at=None)
         else:
-            row = self._put(replace(known, repeat_at=again))
+            row = self._book.put(replace(known, repeat_at=again))
             changed.append(row)
-        changed.extend(self._advance(lane, self._clock.now()))
-        return Outcome(row, tuple(changed), self._wakes(lane, changed, row), until=row.repeat_at)
+        changed.extend(self._book.advance(lane, self._clock.now()))
+        return Outcome(row, tuple(changed), self._book.wakes(lane, changed, row), until=row.repeat_at)
 
     def _repeat_again(self, row: Row, error: Exception) -> datetime | None:
         now = self._clock.now()
@@ -361,19 +346,19 @@ class IncidentLog:
 
     def _begin(self, row: Row, now: datetime) -> Row:
         self._begun.add(row.id)
-        self._lanes[row.lane].busy = row.id
+        self._book.lanes[row.lane].busy = row.id
         begun = replace(row, status="sending", attempts=row.attempts + 1, sent_at=now, due_at=None, held_until=None)
-        return self._put(begun)
+        return self._book.put(begun)
 
     def _release(self, row: Row) -> Lane:
-        lane = self._lanes[row.lane]
+        lane = self._book.lanes[row.lane]
         self._begun.discard(row.id)
         if lane.busy == row.id:
             lane.busy = None
         return lane
 
     def _accepted(self, row: Row, answer: SendAnswer, now: datetime) -> Outcome:
-        lane = self._lanes[row.lane]
+        lane = self._book.lanes[row.lane]
         changed: list[Row] = []
         remarks = row.remarks
         folded_into = None
@@ -398,7 +383,7 @@ class IncidentLog:
             is_back = any(other.action == "trigger" for other in newer)
             if not is_back and any(lanes.may_still_arrive(other, now) for other in over):
                 repeat_at = now + lanes.SECOND_RESOLVE
-            changed.extend(self._put(replace(other, is_open=False)) for other in over)
+            changed.extend(self._book.put(replace(other, is_open=False)) for other in over)
         row = replace(
             row,
             remarks=remarks,
@@ -406,6 +391,7 @@ class IncidentLog:
             is_open=row.action == "trigger" and folded_into is None,
             late_s=late.total_seconds(),
             response_status=answer.status,
+            error_message="",
             unknown_since=None,
             repeat_at=repeat_at,
         )
@@ -424,7 +410,7 @@ class IncidentLog:
             unknown_since = row.sent_at
         held_until = self._named_delay(row, error, now)
         due_at = held_until or now + (wait or self._backoff(row))
-        row = self._put(
+        row = self._book.put(
             replace(
                 row,
                 status="pending" if unknown_since is None else "sending",
@@ -434,10 +420,10 @@ class IncidentLog:
                 error_message=text,
             )
         )
-        changed = self._advance(lane, now)
+        changed = self._book.advance(lane, now)
         row = next((other for other in changed if other.id == row.id), row)
         rows = (row, *(other for other in changed if other.id != row.id))
-        return Outcome(row, rows, self._wakes(lane, rows, row), until=None if row.is_settled else row.due_at)
+        return Outcome(row, rows, self._book.wakes(lane, rows, row), until=None if row.is_settled else row.due_at)
 
     def _backoff(self, row: Row) -> timedelta:
         initial, coefficient, maximum, jitter, _ = row.retry
@@ -449,7 +435,7 @@ class IncidentLog:
         if not isinstance(error, ProviderError) or error.retry_after is None or error.retry_after <= timedelta(0):
             return None
         until = now + min(error.retry_after, lanes.LONGEST_HOLD)
-        self._hold(row.host_key, now, until)
+        self._book.hold(row.host_key, now, until)
         return until
 
     def _settled(self, row: Row, status: str, message: str, now: datetime) -> Outcome:
@@ -457,79 +443,9 @@ class IncidentLog:
         row = replace(row, status=status, message=message, settled_at=now, due_at=None)  # type: ignore[arg-type]
         if status != "accepted":
             row = replace(row, is_open=row.action == "trigger" and row.is_unknown)
-        row = self._put(row)
-        changed = (row, *self._advance(lane, now))
-        return Outcome(row, changed, self._wakes(lane, changed, row))
-
-    def _advance(self, lane: Lane, now: datetime) -> list[Row]:
-        """Let every newer decision of a free lane take the place of the older ones; returns what changed."""
-        changed: dict[int, Row] = {}
-        if lane.busy is not None:
-            return []
-        for row in list(lane.rows):
-            if row.is_settled or row.action == "acknowledge":
-                continue
-            older = [other for other in lane.rows if other.id < row.id and not other.is_settled]
-            if not older:
-                continue
-            settled, newer = lanes.supersede(older, row, now)
-            for other in (*settled, newer):
-                if other is not row:
-                    changed[other.id] = self._put(other)
-        return list(changed.values())
-
-    def _wakes(self, lane: Lane, changed: Sequence[Row], own: Row) -> tuple[Row, ...]:
-        wake = {row.id: row for row in changed if row.is_settled and row.awaited and row.id != own.id}
-        first = lanes.head(lane.rows)
-        if first is not None and first.id != own.id and lane.busy is None:
-            wake[first.id] = first
-        return tuple(wake.values())
-
-    # Keeping
-
-    def _put(self, row: Row) -> Row:
-        lane = self._lanes.setdefault(row.lane, Lane())
-        position = next((i for i, other in enumerate(lane.rows) if other.id == row.id), None)
-        matters = not row.is_settled or row.is_open or row.repeat_at is not None or row.awaited
-        if not matters:
-            self._rows.pop(row.id, None)
-            if position is not None:
-                del lane.rows[position]
-            if not lane.rows and lane.busy is None:
-                self._lanes.pop(row.lane, None)
-        else:
-            self._rows[row.id] = row
-            if position is None:
-                lane.rows.append(row)
-                lane.rows.sort(key=lambda other: other.id)
-            else:
-                lane.rows[position] = row
-        follow = matters and (row.repeat_at is not None if row.is_settled else not row.awaited)
-        (self._followed.add if follow else self._followed.discard)(row.id)
-        self._open_keys = None
-        return row
-
-    def _hold(self, host_key: str, since: datetime, until: datetime) -> None:
-        known = self._holds.get(host_key)
-        if known is None or known[1] < until:
-            self._holds[host_key] = since, until
-
-    def _held(self, row: Row, now: datetime) -> datetime | None:
-        since, until = self._holds.get(row.host_key, (now, now))
-        if until <= now or since > now + lanes.SET_BACK:  # over, or begun before the clock was set back
-            self._holds.pop(row.host_key, None)
-            return None
-        return until
-
-
-def lane_of(host: str, key_digest: str, dedup_key: str) -> str:
-    """The lane's name: host, digest of the routing key and of the dedup key."""
-    return f"{host}|{key_digest}|{hashlib.sha256(dedup_key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
-
-
-def payload_digest(event: Mapping[str, object]) -> str:
-    """Tells whether two rows carry the same content."""
-    return hashlib.sha256(to_text(event).encode()).hexdigest()
+        row = self._book.put(row)
+        changed = (row, *self._book.advance(lane, now))
+        return Outcome(row, changed, self._book.wakes(lane, changed, row))
 
 
 def _age(age: timedelta) -> str:

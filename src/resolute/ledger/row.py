@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
+
+from resolute.model.codec import to_text
 
 Action = Literal["trigger", "acknowledge", "resolve"]
 LedgerStatus = Literal[
@@ -120,3 +124,13 @@ class Row:
 def settle_reason(row: Row) -> str:
     """Why a settled row is what it is, as one line for people."""
     return row.message or row.error_message or row.status
+
+
+def lane_of(host: str, key_digest: str, dedup_key: str) -> str:
+    """The lane's name: host, digest of the routing key and of the dedup key."""
+    return f"{host}|{key_digest}|{hashlib.sha256(dedup_key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def payload_digest(event: Mapping[str, object]) -> str:
+    """Tells whether two rows carry the same content."""
+    return hashlib.sha256(to_text(event).encode()).hexdigest()

@@ -670,7 +670,7 @@ def test_rows_of_the_past_leave_memory(desk: Desk) -> None:
             desk.restart()
         desk.send(resolve)
         desk.log.taken(resolve)
-    assert (desk.log._rows, desk.log._lanes, desk.log._begun) == ({}, {}, set())
+    assert (desk.log._book.rows, desk.log._book.lanes, desk.log._begun) == ({}, {}, set())
 
 
 def test_errors_are_scrubbed_before_they_are_kept(desk: Desk) -> None:

@@ -345,9 +345,9 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def memory_and_disk_tell_the_same(self) -> None:
         """Every change was handed in: what is known here is what a restart would know."""
-        for row in self.log._rows.values():
+        for row in self.log._book.rows.values():
             assert replace(row, awaited=True) == replace(self.latest[row.id], awaited=True)
-        assert set(self.log._rows) >= {row.id for row in self.latest.values() if not row.is_settled}
+        assert set(self.log._book.rows) >= {row.id for row in self.latest.values() if not row.is_settled}
 
     @invariant()
     def open_keys_are_those_of_the_model(self) -> None:
@@ -364,7 +364,7 @@ class Ledger(RuleBasedStateMachine):
             self.memory_and_disk_tell_the_same()
         self.open_keys_are_those_of_the_model()
         assert self.log._begun == set()
-        assert all(lane.busy is None for lane in self.log._lanes.values())
+        assert all(lane.busy is None for lane in self.log._book.lanes.values())
         self._check_alerts()
         self._reload()
         self.open_keys_are_those_of_the_model()

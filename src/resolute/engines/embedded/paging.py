@@ -9,9 +9,9 @@ from typing import Any
 from resolute.engines.embedded.core import Core
 from resolute.engines.embedded.store import RunRow
 from resolute.errors import ConfigError
-from resolute.ledger.incident_log import KeyGone, lane_of, payload_digest
+from resolute.ledger.incident_log import KeyGone
 from resolute.ledger.intent import Intent, PagingActivity, Preparation
-from resolute.ledger.row import Row
+from resolute.ledger.row import Row, lane_of, payload_digest
 from resolute.model.activity import Activity, Node
 from resolute.secrets import digest, mask
 
