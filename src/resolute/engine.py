@@ -81,6 +81,14 @@ class FlowPort(Protocol):
         """Return when that time has come, restarts or not."""
         ...
 
+    async def spawn(self, position: str, key: str, flow: str, input: Callable[[datetime], JsonValue]) -> JsonValue:
+        """The result of a child run, which is started once and lives on if this run dies; raises StepFailed.
+
+        Args:
+            input: the child's input; called at most once ever.
+        """
+        ...
+
     def env(self, name: str) -> str | None:
         """An environment variable of the process; what is made of it has to be recorded."""
         ...
@@ -92,7 +100,7 @@ class NodeView:
 
     Attributes:
         position: path of keys and iteration numbers, e.g. "poll[3]/check".
-        kind: "node", "branch", "sleep", "loop", "round" or "failure".
+        kind: "node", "branch", "sleep", "loop", "round", "child", "result" or "failure".
         status: "running", "waiting", "done" or "failed".
         attempt: number of the latest attempt, from 1; 0 for what has none.
         output: what it came to: an output, a decision or a time.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from resolute.clock import Clock, Randomness
+from resolute.engine import RunView
 from resolute.engines.embedded.store import Store
 from resolute.engines.embedded.threads import Threads
 from resolute.errors import ConfigError
+from resolute.jsontypes import JsonValue
 from resolute.ledger.incident_log import IncidentLog, KeyGone
 from resolute.ledger.intent import PagingService
 from resolute.ledger.row import Row
@@ -32,6 +34,7 @@ class Core:
         run_secrets: run id → secret inputs by name.
         memory: flow → its memory as it is on disk.
         wake: called with ledger rows whose waiter has something to do.
+        start_child: starts the run of this flow, input and id for the run of this number, or finds it.
     """
 
     store: Store
@@ -44,6 +47,7 @@ class Core:
     paging: dict[tuple[str, str], PagingService]
     slots: asyncio.Semaphore
     wake: Callable[[Sequence[Row]], None]
+    start_child: Callable[[str, JsonValue, str, int], Awaitable[RunView]]
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     digest_key: bytes = b""
     run_secrets: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -21,6 +21,9 @@ from resolute.ledger.row import Row
 from resolute.model.codec import NotJournalable, describe, to_plain, to_text
 
 log = logging.getLogger("resolute.engine")
+
+#: What the trigger of a child run begins with; the number of its parent follows.
+CHILD_OF: Final = "child:"
 
 
 class Driver:
@@ -113,6 +116,8 @@ class Driver:
             live.leave_pages()
         await live.flush()
         self.finished(live.run_id)
+        if live.row.trigger.startswith(CHILD_OF):
+            self.wake(int(live.row.trigger.removeprefix(CHILD_OF)))
 
     def _left(self, run_no: int, task: asyncio.Task[None]) -> None:
         """The run has left memory."""

@@ -17,7 +17,7 @@ from typing import Any
 from resolute.clock import Clock, Randomness, new_id
 from resolute.engine import FINISHED, RunQuery, RunView
 from resolute.engines.embedded.core import IN_MEMORY, Core
-from resolute.engines.embedded.driver import Driver
+from resolute.engines.embedded.driver import CHILD_OF, Driver
 from resolute.engines.embedded.recovery import end_interrupted, recover
 from resolute.engines.embedded.request import check_run_id, input_digest, input_text
 from resolute.engines.embedded.store import Op, PutTick, RunRow, Store
@@ -72,6 +72,7 @@ class EmbeddedEngine:
             paging=dict(paging or {}),
             slots=asyncio.Semaphore(max_concurrent),
             wake=lambda rows: self._driver.wake_rows(rows),
+            start_child=self._start_child,
             environ=os.environ if environ is None else environ,
         )
         self.drives_all = drives_all
@@ -212,6 +213,9 @@ class EmbeddedEngine:
         finally:
             del self._starting[name]
             gate.set_result(None)
+
+    async def _start_child(self, flow: str, input: JsonValue, run_id: str, parent_no: int) -> RunView:
+        return await self.start(flow, input, run_id=run_id, trigger=f"{CHILD_OF}{parent_no}")
 
     async def _existing(
         self,

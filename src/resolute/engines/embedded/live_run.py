@@ -20,7 +20,16 @@ from resolute.engines.embedded.attempt import execute
 from resolute.engines.embedded.core import Core
 from resolute.engines.embedded.paging import new_row, paging, prepare
 from resolute.engines.embedded.store import Entry, Op, PutMemory, RunRow
-from resolute.errors import ConfigError, InputError, ProviderError, ReplayMismatch, ResoluteError, StoreBroken
+from resolute.errors import (
+    ConfigError,
+    EngineError,
+    InputError,
+    ProviderError,
+    ReplayMismatch,
+    ResoluteError,
+    StoreBroken,
+    StoreError,
+)
 from resolute.jsontypes import JsonValue
 from resolute.ledger.incident_log import KeyGone, Outcome
 from resolute.ledger.lanes import SET_BACK
@@ -33,6 +42,8 @@ from resolute.model.retry import Retry
 
 log = logging.getLogger("resolute.run")
 
+#: How often a parked run looks after a child by itself, should nobody wake it.
+CHILD_CHECK = timedelta(minutes=1)
 #: Longest error text that is kept.
 ERROR_CHARS = 4000
 
@@ -163,6 +174,39 @@ class LiveRun:
                 due = self._due(entry, entry.due_at, now)
                 await self.park(due, f'"{key}" sleeps until {due:%Y-%m-%d %H:%M:%S} UTC')
             self.put(replace(entry, status="done", finished_at=now))
+
+    async def spawn(self, position: str, key: str, flow: str, input: Callable[[datetime], JsonValue]) -> JsonValue:
+        entry = self.entries.get(position)
+        if entry is None:
+            now = self.core.clock.now()
+            entry = self._new(position, "child", key, now, status="waiting", activity=flow)
+            self.put(replace(entry, inputs=to_text(input(now))))
+            entry = self.entries[position]
+        self._expect(entry, "child", flow)
+        if entry.status == "waiting":
+            await self.flush()
+            entry = self.put(await self._child(entry))
+        if entry.status == "failed":
+            raise StepFailed(key, entry.error)
+        output: JsonValue = from_text(entry.output)
+        return output
+
+    async def _child(self, entry: Entry) -> Entry:
+        """The entry of a child run that has ended; until then this run leaves memory."""
+        run_id = f"{self.run_id}/{entry.position}"
+        try:
+            child = await self.core.start_child(entry.activity, from_text(entry.inputs), run_id, self.row.no)
+        except StoreError:
+            raise
+        except (EngineError, InputError) as error:
+            return replace(entry, status="failed", error=self._kept(str(error)), finished_at=self.core.clock.now())
+        now = self.core.clock.now()
+        if not child.is_finished:
+            await self.park(now + CHILD_CHECK, f'"{entry.key}" waits for run {child.id}')
+        if child.status == "succeeded":
+            return replace(entry, status="done", output=to_text(child.output), finished_at=now)
+        error_text = f"The run {child.id} {child.status}: {child.error}"
+        return replace(entry, status="failed", error=self._kept(error_text), finished_at=now)
 
     async def call(self, node: Node[Any], position: str, inputs: Callable[[datetime], ResolvedInputs]) -> Any:
         if self.leaving:
