@@ -10,8 +10,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,27 +22,12 @@ from resolute.engines.embedded.sqlite.database import judge, open_to_write
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import Entry, RunRow
 from resolute.errors import StoreBroken, StoreError, StoreUnavailable
-
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-def run(no: int, error: str = "") -> RunRow:
-    return RunRow(no, f"run{no}", "disk", "f", "running", "null", "d", "manual", NOW, error=error)
+from tests.integration.sqlite_file import NOW, opened, run
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "resolute.db"
-
-
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 class Warned(logging.Handler):

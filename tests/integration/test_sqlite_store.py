@@ -7,9 +7,8 @@ import os
 import random
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,29 +18,13 @@ from resolute.engines.embedded.sqlite import writer
 from resolute.engines.embedded.sqlite.database import open_to_write
 from resolute.engines.embedded.sqlite.statements import put, schema, statements
 from resolute.engines.embedded.sqlite.store import SqliteStore
-from resolute.engines.embedded.store import RunRow
 from resolute.errors import StoreBroken, StoreError, StoreOwned
-
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-def run(no: int, error: str = "") -> RunRow:
-    return RunRow(no, f"run{no}", "disk", "f", "running", "null", "d", "manual", NOW, error=error)
+from tests.integration.sqlite_file import opened, run
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "resolute.db"
-
-
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 # Files
