@@ -55,11 +55,13 @@ def test_every_page_is_delivered_and_none_twice_whatever_dies(seed: int) -> None
     async def program() -> None:
         left = list(ids)
         await rig.up()
-        for _ in range(rig.random.randint(3, 8)):
+        for life in range(rig.random.randint(3, 8)):
             for run_id in left[: rig.random.randint(2, 9)]:
                 task = asyncio.create_task(rig.engine.start("paging", run_id=run_id))
                 del task
-            await rig.wait(seconds=rig.random.choice((0.005, 0.05, 0.5, 3.0, 30.0, 90.0)))
+            # A short life after short lives would park a run whose attempt was the only one each time.
+            lives = (0.005, 0.05, 0.5, 3.0, 30.0, 90.0) if life % 3 else (3.0, 30.0, 90.0)
+            await rig.wait(seconds=rig.random.choice(lives))
             await rig.kill()
             note_finished()
             left = [run_id for run_id in left if run_id not in rig.tables.run_no]

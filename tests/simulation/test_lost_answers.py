@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from resolute import secret
+from resolute import Retry, flow, manual, secret
 from resolute.providers import pagerduty
 from tests.simulation.alerts import (
     SEEDS,
@@ -221,3 +221,25 @@ def test_two_services_paged_under_one_dedup_key_both_hear_of_it() -> None:
     rig.run(program)
     assert [incident.service_id for incident in rig.pagerduty.incidents][1:] == [service.id]
     assert [row.may_repeat for row in rig.rows()] == [False, True]
+
+
+def test_requests_lost_with_their_worker_do_not_count_against_the_attempts() -> None:
+    """Two attempts are allowed, four die with the worker, and the page still goes out."""
+    key = secret("PAGERDUTY_ROUTING_KEY")
+    node = pagerduty.trigger_event(routing_key=key, summary="down", dedup_key="k").with_retry(Retry(attempts=2))
+    rig = Rig(1, [flow("page").triggered_by(manual()).then(node).build()])
+
+    async def program() -> None:
+        await rig.up()
+        rig.pagerduty.faults.script("events", ["slow"] * 4 + ["503"])
+        await rig.engine.start("page", run_id="p")
+        for _ in range(4):
+            await rig.wait(seconds=2)
+            await rig.kill()
+            await rig.up()
+        await rig.finish("p")
+
+    rig.run(program)
+    (row,) = rig.rows()
+    assert (row.status, row.attempts, row.lost) == ("accepted", 6, 4)
+    assert incidents(rig) == ["triggered"]

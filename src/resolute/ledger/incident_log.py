@@ -100,8 +100,10 @@ class IncidentLog:
         self._next_id = next_id
         changed = []
         for row in sorted(rows, key=lambda row: row.id):
-            if row.status == "sending" and row.unknown_since is None:
-                row = replace(row, unknown_since=row.sent_at or row.created_at)
+            if row.status == "sending" and row.due_at is None:
+                sent_at = row.sent_at or row.created_at
+                due_at = min(sent_at, self._clock.now())  # at once; and it says that nothing is on its way
+                row = replace(row, lost=row.lost + 1, unknown_since=row.unknown_since or sent_at, due_at=due_at)
                 changed.append(row)
             if row.is_settled:  # a node that has not taken it yet reads it from the store
                 row = replace(row, awaited=False)

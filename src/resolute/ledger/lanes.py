@@ -121,7 +121,7 @@ def next_move(row: Row, now: datetime, *, resolve_expires: timedelta = RESOLVE_E
         last = f"; the last answer was: {row.error_message}" if row.error_message else ""
         return Settle("undelivered", f"not accepted within {_duration(row.deadline_s)}{last}")
     limit = row.retry[4]
-    if limit is not None and row.attempts >= limit:
+    if limit is not None and row.attempts - row.lost >= limit:
         return Settle("undelivered", f"not accepted in {limit} attempts; the last answer was: {row.error_message}")
     until = waits_until(row, now)
     if until is not None:

@@ -43,6 +43,7 @@ class Row:
         deadline_s: seconds after `since` at which sending stops.
         retry: waits between attempts: [initial s, coefficient, maximum s, jitter, attempts or None].
         attempts: requests begun.
+        lost: of these, requests on their way when the process ended; they do not count against `retry`.
         sent_at: when the latest request was begun.
         unknown_since: when the first request was begun whose outcome is unknown.
         due_at: not to be tried before, None for at once.
@@ -88,6 +89,7 @@ class Row:
     retry: tuple[float, float, float, float, int | None] = (1.0, 2.0, 60.0, 0.5, None)
     remarks: tuple[str, ...] = ()
     attempts: int = 0
+    lost: int = 0
     sent_at: datetime | None = None
     unknown_since: datetime | None = None
     due_at: datetime | None = None

@@ -33,8 +33,8 @@ ON CONFLICT (run_no, position) DO UPDATE SET
 INSERT INTO incident_log (
     id, created_at, title, service_key, urgency, body, dedup_key, status, message, error_message, response_status,
     idempotency_key, run_no, run_id, position, flow, scheduled, service, instance, lane, host_key, action, event,
-    payload_digest, key_secret, key_digest, since, deadline_s, retry, remarks, attempts, sent_at, unknown_since,
-    due_at, held_until, repeat_at, awaited, is_open, folded_into, superseded_by, may_repeat, late_s, settled_at
+    payload_digest, key_secret, key_digest, since, deadline_s, retry, remarks, attempts, lost, sent_at,
+    unknown_since, due_at, held_until, repeat_at, awaited, is_open, folded_into, superseded_by, may_repeat, late_s, settled_at
 ) VALUES (?)
 ON CONFLICT (id) DO UPDATE SET
     created_at = excluded.created_at, title = excluded.title, service_key = excluded.service_key,
@@ -44,7 +44,7 @@ ON CONFLICT (id) DO UPDATE SET
     instance = excluded.instance, lane = excluded.lane, host_key = excluded.host_key, action = excluded.action,
     event = excluded.event, payload_digest = excluded.payload_digest, key_secret = excluded.key_secret,
     key_digest = excluded.key_digest, since = excluded.since, deadline_s = excluded.deadline_s,
-    retry = excluded.retry, remarks = excluded.remarks, attempts = excluded.attempts, sent_at = excluded.sent_at,
+    retry = excluded.retry, remarks = excluded.remarks, attempts = excluded.attempts, lost = excluded.lost, sent_at = excluded.sent_at,
     unknown_since = excluded.unknown_since, due_at = excluded.due_at, held_until = excluded.held_until,
     repeat_at = excluded.repeat_at, awaited = excluded.awaited, is_open = excluded.is_open,
     folded_into = excluded.folded_into, superseded_by = excluded.superseded_by, may_repeat = excluded.may_repeat,

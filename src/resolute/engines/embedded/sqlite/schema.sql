@@ -91,6 +91,7 @@ CREATE TABLE incident_log (
     retry           TEXT    NOT NULL,  -- JSON
     remarks         TEXT    NOT NULL,  -- JSON
     attempts        INTEGER NOT NULL,
+    lost            INTEGER NOT NULL,
     sent_at         TEXT,
     unknown_since   TEXT,
     due_at          TEXT,
