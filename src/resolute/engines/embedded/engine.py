@@ -19,12 +19,12 @@ from resolute.engine import FINISHED, RunQuery, RunView
 from resolute.engines.embedded.core import IN_MEMORY, Core
 from resolute.engines.embedded.driver import CHILD_OF, Driver
 from resolute.engines.embedded.recovery import end_interrupted, recover
-from resolute.engines.embedded.request import check_run_id, input_digest, input_text
+from resolute.engines.embedded.request import check_run_id, check_same, input_digest, input_text, no_gate, not_found
 from resolute.engines.embedded.store import Op, PutTick, RunRow, Store
 from resolute.engines.embedded.threads import ThreadPerAttempt, Threads
 from resolute.engines.embedded.timers import Timers
 from resolute.engines.embedded.views import ended, view
-from resolute.errors import EngineError, RunConflict, RunNotFound
+from resolute.errors import EngineError
 from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import PagingService
 from resolute.ledger.row import Row
@@ -227,11 +227,8 @@ class EmbeddedEngine:
     ) -> RunView:
         if also:
             await self.core.store.commit(list(also))
-        if scheduled_at is None and row.input_digest != wanted:
-            raise RunConflict(
-                f'Run "{row.id}" exists already, with another flow or input (it runs "{row.flow}"). '
-                "Use another run id, or the same input."
-            )
+        if scheduled_at is None:
+            check_same(row, wanted)
         for value in (secrets or {}).values():
             self.core.secrets.remember(value)
         if not self.drives_all and row.status not in FINISHED and row.no not in self._driver.own:
@@ -349,7 +346,7 @@ class EmbeddedEngine:
     async def _found(self, run_id: str) -> RunRow:
         row = await self.core.store.find(run_id)
         if row is None:
-            raise RunNotFound(f'No run has the id "{run_id}". `resolute runs list` shows the newest.')
+            raise not_found(run_id)
         return row
 
     # Ending
@@ -398,9 +395,7 @@ class EmbeddedEngine:
     async def signal(self, run_id: str, gate: str, data: JsonValue = None, *, by: str = "") -> None:
         """Refused: no step of this version waits for signals."""
         row = await self._found(run_id)
-        raise EngineError(
-            f'Run "{run_id}" of "{row.flow}" has no gate "{gate}": no step of its flow waits for an answer.'
-        )
+        raise no_gate(run_id, row.flow, gate)
 
 
 async def _wait(tasks: Sequence[asyncio.Task[None]], limit: timedelta, hurry: asyncio.Event) -> None:

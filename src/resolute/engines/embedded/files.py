@@ -13,13 +13,13 @@ from resolute.clock import SystemClock, SystemRandomness, monotonic, new_id
 from resolute.engine import FINISHED, RunQuery, RunView
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.owner import Holder, Owner, holder
-from resolute.engines.embedded.request import check_run_id, input_digest
+from resolute.engines.embedded.request import check_run_id, check_same, input_digest, no_gate, not_found
 from resolute.engines.embedded.socket import OwnerGone, OwnerSilent, call, view_from_json
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import RunRow
 from resolute.engines.embedded.views import view
-from resolute.errors import EngineError, RunConflict, RunNotFound, StoreOwned
+from resolute.errors import StoreOwned
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import to_plain, to_text
 from resolute.secrets import Secrets
@@ -111,11 +111,7 @@ class FileEngine:
         try:
             existing = await store.find(name)
             if existing is not None:
-                if existing.input_digest != wanted:
-                    raise RunConflict(
-                        f'Run "{name}" exists already, with another flow or input (it runs "{existing.flow}"). '
-                        "Use another run id, or the same input."
-                    )
+                check_same(existing, wanted)
                 return view(existing)
             now = SystemClock().now()
             row = RunRow(
@@ -140,7 +136,7 @@ class FileEngine:
         reader = ReadOnlyStore(self.path)
         row = await reader.find(run_id)
         if row is None:
-            raise RunNotFound(f'No run has the id "{run_id}". `resolute runs list` shows the newest.')
+            raise not_found(run_id)
         return view(*await reader.load(row.no))
 
     async def runs(self, query: RunQuery) -> Sequence[RunView]:
@@ -192,9 +188,7 @@ class FileEngine:
 
     async def signal(self, run_id: str, gate: str, data: JsonValue = None, *, by: str = "") -> None:
         run = await self.get(run_id)
-        raise EngineError(
-            f'Run "{run_id}" of "{run.flow}" has no gate "{gate}": no step of its flow waits for an answer.'
-        )
+        raise no_gate(run_id, run.flow, gate)
 
 
 async def _ask(address: Path, method: str, **params: Any) -> RunView:

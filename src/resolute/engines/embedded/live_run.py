@@ -107,11 +107,9 @@ class LiveRun:
         return entry
 
     def _remember(self, op: PutMemory) -> None:
-        known = self.core.memory.setdefault(op.flow, {})
-        if op.text is None:
-            known.pop(op.key, None)
-        else:
-            known[op.key] = op.text
+        """Attempts keep what they were given, so a write makes new data."""
+        known = {key: text for key, text in self.core.memory.get(op.flow, {}).items() if key != op.key}
+        self.core.memory[op.flow] = known if op.text is None else {**known, op.key: op.text}
 
     def _rows(self, outcome: Outcome) -> Row:
         self._batch.extend(outcome.changed)
@@ -141,34 +139,15 @@ class LiveRun:
         return self.core.environ.get(name)
 
     def record(self, position: str, kind: str, key: str, decide: Callable[[datetime], JsonValue]) -> JsonValue:
-        entry = self.entries.get(position)
-        if entry is None:
-            now = self.core.clock.now()
-            entry = self._new(position, kind, key, now, status="done")
-            try:
-                entry = replace(entry, output=to_text(decide(now)), finished_at=now)
-            except StepFailed as failure:
-                entry = replace(entry, status="failed", error=self._kept(failure.error), finished_at=now)
-            self.put(entry)
-        self._expect(entry, kind, "")
-        if entry.status == "failed":
-            raise StepFailed(key, entry.error)
-        value: JsonValue = from_text(entry.output)
+        def made(entry: Entry, now: datetime) -> Entry:
+            return replace(entry, status="done", output=to_text(decide(now)), finished_at=now)
+
+        value: JsonValue = from_text(self._once(position, kind, key, made).output)
         return value
 
     async def sleep(self, position: str, key: str, until: Callable[[datetime], datetime]) -> None:
-        entry = self.entries.get(position)
+        entry = self._once(position, "sleep", key, lambda entry, now: replace(entry, due_at=until(now)))
         now = self.core.clock.now()
-        if entry is None:
-            entry = self._new(position, "sleep", key, now, status="waiting")
-            try:
-                entry = replace(entry, due_at=until(now))
-            except StepFailed as failure:
-                entry = replace(entry, status="failed", error=self._kept(failure.error), finished_at=now)
-            self.put(entry)
-        self._expect(entry, "sleep", "")
-        if entry.status == "failed":
-            raise StepFailed(key, entry.error)
         if entry.status == "waiting" and entry.due_at is not None:
             if entry.due_at > now:
                 due = self._due(entry, entry.due_at, now)
@@ -176,20 +155,35 @@ class LiveRun:
             self.put(replace(entry, status="done", finished_at=now))
 
     async def spawn(self, position: str, key: str, flow: str, input: Callable[[datetime], JsonValue]) -> JsonValue:
-        entry = self.entries.get(position)
-        if entry is None:
-            now = self.core.clock.now()
-            entry = self._new(position, "child", key, now, status="waiting", activity=flow)
-            self.put(replace(entry, inputs=to_text(input(now))))
-            entry = self.entries[position]
-        self._expect(entry, "child", flow)
+        def made(entry: Entry, now: datetime) -> Entry:
+            return replace(entry, inputs=to_text(input(now)))
+
+        entry = self._once(position, "child", key, made, activity=flow)
         if entry.status == "waiting":
             await self.flush()
             entry = self.put(await self._child(entry))
-        if entry.status == "failed":
-            raise StepFailed(key, entry.error)
+            if entry.status == "failed":
+                raise StepFailed(key, entry.error)
         output: JsonValue = from_text(entry.output)
         return output
+
+    def _once(
+        self, position: str, kind: str, key: str, make: Callable[[Entry, datetime], Entry], activity: str = ""
+    ) -> Entry:
+        """The entry of this position, made the first time; a StepFailed is recorded and raised then and ever after."""
+        entry = self.entries.get(position)
+        if entry is None:
+            now = self.core.clock.now()
+            entry = self._new(position, kind, key, now, status="waiting", activity=activity)
+            try:
+                entry = make(entry, now)
+            except StepFailed as failure:
+                entry = self._failed(entry, failure.error)
+            self.put(entry)
+        self._expect(entry, kind, activity)
+        if entry.status == "failed":
+            raise StepFailed(key, entry.error)
+        return entry
 
     async def _child(self, entry: Entry) -> Entry:
         """The entry of a child run that has ended; until then this run leaves memory."""
@@ -199,14 +193,13 @@ class LiveRun:
         except StoreError:
             raise
         except (EngineError, InputError) as error:
-            return replace(entry, status="failed", error=self._kept(str(error)), finished_at=self.core.clock.now())
+            return self._failed(entry, str(error))
         now = self.core.clock.now()
         if not child.is_finished:
             await self.park(now + CHILD_CHECK, f'"{entry.key}" waits for run {child.id}')
         if child.status == "succeeded":
             return replace(entry, status="done", output=to_text(child.output), finished_at=now)
-        error_text = f"The run {child.id} {child.status}: {child.error}"
-        return replace(entry, status="failed", error=self._kept(error_text), finished_at=now)
+        return self._failed(entry, f"The run {child.id} {child.status}: {child.error}")
 
     async def call(self, node: Node[Any], position: str, inputs: Callable[[datetime], ResolvedInputs]) -> Any:
         if self.leaving:
@@ -241,9 +234,9 @@ class LiveRun:
                 self.core.log.record(lambda row_id: new_row(self.core, row_id, node, intent, self.row, position, now))
             )
         except StepFailed as failure:
-            return self.put(replace(entry, status="failed", error=self._kept(failure.error), finished_at=now))
+            return self.put(self._failed(entry, failure.error))
         except (InputError, ConfigError) as error:
-            return self.put(replace(entry, status="failed", error=self._kept(str(error)), finished_at=now))
+            return self.put(self._failed(entry, str(error)))
         if row.remarks:
             log.warning("run %s: %s (row %d): %s", self.run_id, position, row.id, "; ".join(row.remarks))
         return self.put(replace(entry, row_id=row.id, inputs=to_text(intent.event)))
@@ -258,7 +251,7 @@ class LiveRun:
                 await self.park(due, f'"{node.key}" is tried again at {due:%H:%M:%S} UTC: {_first_line(entry.error)}')
             entry = self.put(replace(entry, status="running", attempt=entry.attempt + 1, due_at=None))
         await self.flush()
-        memory = Memory(dict(await self.core.memory_of(self.row.flow)))
+        memory = Memory(await self.core.memory_of(self.row.flow))
         try:
             value = await self._attempt(node, entry, memory)
             text, output = encode_output(value, node.activity.output_adapter, node.activity.name)
@@ -313,7 +306,7 @@ class LiveRun:
         exhausted = retry.attempts is not None and entry.failures >= retry.attempts
         too_late = retry.deadline is not None and now + wait > entry.ready_at + retry.deadline
         if permanent or exhausted or too_late:
-            self.put(replace(entry, status="failed", finished_at=now))
+            self.put(self._failed(entry, text))
             log.warning(
                 "run %s: %s failed for good in attempt %d: %s", self.run_id, entry.position, entry.attempt, text
             )
@@ -352,7 +345,7 @@ class LiveRun:
             self._batch.append(self.core.log.leave(row.id))
             error = f"not accepted within {node.fallback_after} (row {row.id}); sending goes on."
             error = f"{error} {row.error_message}".strip()
-            self.put(replace(entry, status="failed", error=self._kept(error), finished_at=now))
+            self.put(self._failed(entry, error))
             self._wakes.append(self.core.log.row(row.id) or row)
             raise StepFailed(node.key, error)
         reason = f"the next attempt: {_first_line(row.error_message)}" if row.error_message else "its turn"
@@ -362,9 +355,8 @@ class LiveRun:
     def _paged(self, node: Node[Any], entry: Entry, row: Row, now: datetime) -> Any:
         self.core.log.taken(row.id)
         if row.status not in SUCCESSES:
-            error = self._kept(settle_reason(row))
-            self.put(replace(entry, status="failed", error=error, attempt=row.attempts, finished_at=now))
-            raise StepFailed(node.key, error)
+            failed = self.put(self._failed(replace(entry, attempt=row.attempts), settle_reason(row)))
+            raise StepFailed(node.key, failed.error)
         adapter = node.activity.output_adapter
         text, output = encode_output(paging(node.activity).output_of(row), adapter, node.activity.name)
         self.put(replace(entry, status="done", output=text, attempt=max(1, row.attempts), finished_at=now))
@@ -395,6 +387,10 @@ class LiveRun:
             due_at = now + timedelta(seconds=self.row.delay_s)
             self.put(replace(entry, due_at=due_at))
         return due_at
+
+    def _failed(self, entry: Entry, error: str) -> Entry:
+        """The entry as it is when it has failed for good."""
+        return replace(entry, status="failed", error=self._kept(error), finished_at=self.core.clock.now())
 
     def _kept(self, text: str) -> str:
         return self.core.secrets.scrub(text)[:ERROR_CHARS]

@@ -1,4 +1,4 @@
-"""What is asked of a run before it is started: an id that can be typed, an input that fits."""
+"""What is asked of runs, and refused: ids that cannot be typed, inputs that do not fit, runs that are not there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from resolute.errors import InputError
+from resolute.engines.embedded.store import RunRow
+from resolute.errors import EngineError, InputError, RunConflict, RunNotFound
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import NotJournalable, describe, to_plain, to_text
 from resolute.model.recipe import Flow
@@ -42,3 +43,22 @@ def input_text(recipe: Flow, input: JsonValue) -> str:
         raise InputError(f'The input does not fit what flow "{recipe.name}" accepts: {describe(error)}.') from error
     except NotJournalable as error:
         raise InputError(f"The input cannot be kept in the journal: {error}. Give JSON values.") from error
+
+
+def check_same(row: RunRow, digest: str) -> None:
+    """Refuse a start under the id of a run of another flow or input; raises RunConflict."""
+    if row.input_digest != digest:
+        raise RunConflict(
+            f'Run "{row.id}" exists already, with another flow or input (it runs "{row.flow}"). '
+            "Use another run id, or the same input."
+        )
+
+
+def not_found(run_id: str) -> RunNotFound:
+    """The error for an id that no run has."""
+    return RunNotFound(f'No run has the id "{run_id}". `resolute runs list` shows the newest.')
+
+
+def no_gate(run_id: str, flow: str, gate: str) -> EngineError:
+    """The error for a signal to a run: no step of this version waits for one."""
+    return EngineError(f'Run "{run_id}" of "{flow}" has no gate "{gate}": no step of its flow waits for an answer.')
