@@ -24,17 +24,27 @@ if TYPE_CHECKING:
     from resolute.errors import RunConflict as RunConflict
     from resolute.errors import RunFailed as RunFailed
     from resolute.errors import RunNotFound as RunNotFound
+    from resolute.hooks import RunEvent as RunEvent
     from resolute.model.activity import Activity as Activity
     from resolute.model.activity import Node as Node
     from resolute.model.activity import Secret as Secret
     from resolute.model.activity import activity as activity
     from resolute.model.flow import flow as flow
     from resolute.model.flow import steps as steps
+    from resolute.model.limit import RateLimit as RateLimit
+    from resolute.model.outcomes import ChildrenResult as ChildrenResult
+    from resolute.model.outcomes import EachResult as EachResult
+    from resolute.model.outcomes import GateAnswer as GateAnswer
+    from resolute.model.outcomes import ItemFault as ItemFault
+    from resolute.model.pages import Page as Page
+    from resolute.model.pages import paginated as paginated
     from resolute.model.payload import Payload as Payload
     from resolute.model.recipe import Flow as Flow
     from resolute.model.recipe import FlowWarning as FlowWarning
+    from resolute.model.refs import cursor as cursor
     from resolute.model.refs import env as env
     from resolute.model.refs import input_data as input_data
+    from resolute.model.refs import item as item
     from resolute.model.refs import now as now
     from resolute.model.refs import output as output
     from resolute.model.refs import run_id as run_id
@@ -63,11 +73,15 @@ _HOME = {
         "RunFailed",
         "RunNotFound",
     ],
+    "resolute.hooks": ["RunEvent"],
     "resolute.model.activity": ["Activity", "Node", "Secret", "activity"],
     "resolute.model.flow": ["flow", "steps"],
+    "resolute.model.limit": ["RateLimit"],
+    "resolute.model.outcomes": ["ChildrenResult", "EachResult", "GateAnswer", "ItemFault"],
+    "resolute.model.pages": ["Page", "paginated"],
     "resolute.model.payload": ["Payload"],
     "resolute.model.recipe": ["Flow", "FlowWarning"],
-    "resolute.model.refs": ["env", "input_data", "now", "output", "run_id", "secret", "text"],
+    "resolute.model.refs": ["cursor", "env", "input_data", "item", "now", "output", "run_id", "secret", "text"],
     "resolute.model.retry": ["Retry"],
     "resolute.model.state": ["FlowState"],
     "resolute.model.trigger": ["manual", "schedule"],
@@ -78,22 +92,29 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "Activity",
     "ActivityError",
+    "ChildrenResult",
     "Client",
     "ConfigError",
+    "EachResult",
     "Flow",
     "FlowError",
     "FlowState",
     "FlowWarning",
+    "GateAnswer",
+    "ItemFault",
     "Node",
+    "Page",
     "Payload",
     "ProviderError",
     "ProviderOutcomeUnknown",
     "ProviderRejected",
     "ProviderUnavailable",
+    "RateLimit",
     "ResoluteError",
     "Retry",
     "Run",
     "RunConflict",
+    "RunEvent",
     "RunFailed",
     "RunNotFound",
     "Secret",
@@ -101,12 +122,15 @@ __all__ = [
     "WorkerConfig",
     "activity",
     "current",
+    "cursor",
     "env",
     "flow",
     "input_data",
+    "item",
     "manual",
     "now",
     "output",
+    "paginated",
     "run_id",
     "schedule",
     "secret",

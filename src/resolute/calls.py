@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from resolute.engine import SignalOutcome
 from resolute.engines.embedded.engine import EmbeddedEngine
-from resolute.engines.embedded.socket import Handler, query_from_json, view_to_json
+from resolute.engines.embedded.large import referred, size_of
+from resolute.engines.embedded.request import not_found
+from resolute.engines.embedded.socket import Handler, view_to_json
+from resolute.engines.embedded.views import view
 from resolute.jobs import Job, prepare_call
 from resolute.jsontypes import JsonValue
 from resolute.ports import Ports, open_providers
 from resolute.providers.base import default_provider
+
+#: A longer output, as JSON text, is not answered over the socket: the caller reads it from the file.
+ANSWERED_CHARS: Final = 4 * 1024 * 1024
 
 
 def job_order(job: Job, wait: timedelta) -> dict[str, Any]:
@@ -65,7 +73,7 @@ class JobRunner:
 
 
 def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
-    """What the owner's socket answers."""
+    """What the owner's socket answers. No answer holds a journal: whoever wants one reads it from the file."""
 
     async def start(
         flow: str, input: JsonValue = None, run_id: str | None = None, trigger: str = "client"
@@ -76,28 +84,36 @@ def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
         return await jobs.start(job, run_id)
 
     async def result(run_id: str) -> JsonValue:
-        return view_to_json(await engine.result(run_id))
+        run = await engine.result(run_id)
+        row = await engine.core.store.find(run_id)
+        if row is None:
+            raise not_found(run_id)
+        is_short = row.output is None or referred(row.output) is None or size_of(row.output) <= ANSWERED_CHARS
+        return view_to_json(replace(view(row), output=run.output) if is_short else view(row))
 
-    async def get(run_id: str) -> JsonValue:
-        return view_to_json(await engine.get(run_id))
+    async def cancel(run_id: str, by: str = "", reason: str = "") -> JsonValue:
+        return view_to_json(replace(await engine.cancel(run_id, by=by, reason=reason), nodes=()))
 
-    async def runs(query: dict[str, Any]) -> JsonValue:
-        return [view_to_json(run) for run in await engine.runs(query_from_json(query))]
+    async def retry(run_id: str) -> JsonValue:
+        return view_to_json(replace(await engine.retry(run_id), nodes=()))
 
-    async def cancel(run_id: str) -> JsonValue:
-        return view_to_json(await engine.cancel(run_id))
-
-    async def send_signal(run_id: str, gate: str, data: JsonValue = None, by: str = "") -> JsonValue:
-        await engine.signal(run_id, gate, data, by=by)
+    async def send_signal(
+        run_id: str,
+        gate: str,
+        outcome: SignalOutcome = "approved",
+        by: str = "",
+        reason: str = "",
+        data: JsonValue = None,
+    ) -> JsonValue:
+        await engine.signal(run_id, gate, outcome, by=by, reason=reason, data=data)
         return None
 
     answers: dict[str, Callable[..., Any]] = {
         "start": start,
         "start_job": start_job,
         "result": result,
-        "get": get,
-        "runs": runs,
         "cancel": cancel,
+        "retry": retry,
         "signal": send_signal,
     }
     return answers

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resolute.config import load_settings, store_path
-from resolute.engine import Engine, RunQuery, RunView
+from resolute.engine import Engine, RunQuery, RunView, SignalOutcome
 from resolute.engines.embedded.files import FileEngine
 from resolute.errors import ConfigError, RunFailed
 from resolute.jsontypes import JsonValue
@@ -59,13 +59,43 @@ class Client:
         """Runs, newest first."""
         return await self._engine.runs(RunQuery(flow, status, limit))
 
-    async def cancel(self, run_id: str) -> RunView:
-        """End an unfinished run; raises RunNotFound, EngineError."""
-        return await self._engine.cancel(run_id)
+    async def cancel(self, run_id: str, *, by: str = "", reason: str = "") -> RunView:
+        """End an unfinished run: a page on its way settles first, and what was done is undone.
 
-    async def signal(self, run_id: str, gate: str, data: JsonValue = None, *, by: str = "") -> None:
-        """Answer a gate of a run; raises RunNotFound, EngineError."""
-        await self._engine.signal(run_id, gate, data, by=by)
+        A run that has nothing to undo has ended when this returns. Raises RunNotFound, EngineError.
+        """
+        return await self._engine.cancel(run_id, by=by, reason=reason)
+
+    async def retry(self, run_id: str) -> Run:
+        """Take a failed or parked run up again at what failed.
+
+        Raises:
+            RunNotFound: no run has this id.
+            EngineError: it has not failed, was undone, or no worker that has its flow is running.
+        """
+        return Run(self._engine, (await self._engine.retry(run_id)).id)
+
+    async def signal(
+        self,
+        run_id: str,
+        gate: str,
+        outcome: SignalOutcome = "approved",
+        *,
+        by: str = "",
+        reason: str = "",
+        data: JsonValue = None,
+    ) -> None:
+        """Answer a gate of a run, reached or not; durable when this returns.
+
+        Args:
+            gate: the gate's key; its position ("each[3]/approve") where it stands in a loop or an each.
+            by, reason, data: who answered, why, and what else the flow shall know; they are recorded.
+
+        Raises:
+            RunNotFound: no run has this id.
+            EngineError: the run has ended, or its flow has no such gate.
+        """
+        await self._engine.signal(run_id, gate, outcome, by=by, reason=reason, data=data)
 
     def run(self, run_id: str) -> Run:
         """A handle on a run that was started elsewhere."""
@@ -95,13 +125,25 @@ class Run:
         """The run with its journal."""
         return await self._engine.get(self.id)
 
-    async def cancel(self) -> RunView:
-        """End the run if it is unfinished."""
-        return await self._engine.cancel(self.id)
+    async def cancel(self, *, by: str = "", reason: str = "") -> RunView:
+        """End the run if it is unfinished; what was done is undone."""
+        return await self._engine.cancel(self.id, by=by, reason=reason)
 
-    async def signal(self, gate: str, data: JsonValue = None, *, by: str = "") -> None:
+    async def retry(self) -> RunView:
+        """Take the run up again at what failed."""
+        return await self._engine.retry(self.id)
+
+    async def signal(
+        self,
+        gate: str,
+        outcome: SignalOutcome = "approved",
+        *,
+        by: str = "",
+        reason: str = "",
+        data: JsonValue = None,
+    ) -> None:
         """Answer a gate of the run."""
-        await self._engine.signal(self.id, gate, data, by=by)
+        await self._engine.signal(self.id, gate, outcome, by=by, reason=reason, data=data)
 
     def __repr__(self) -> str:
         return f"<run {self.id}>"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from resolute.errors import NodeMisuse
@@ -76,6 +76,7 @@ class Attempt:
         log: a logger that names run and node.
         memory: the flow's durable key/value store.
         ledger: the incident log.
+        heartbeat_details: what an earlier attempt of this node said last with `heartbeat(details)`.
     """
 
     run_id: str
@@ -89,6 +90,17 @@ class Attempt:
     ledger: LedgerView
     providers: Mapping[tuple[str, str], Any]
     instance: str
+    heartbeat_details: JsonValue = None
+    beat: Callable[[Any], None] = field(default=lambda details: None, repr=False)
+
+    def heartbeat(self, details: Any = None) -> None:
+        """Say that the attempt lives, and how far it has come; works in threads, too.
+
+        Args:
+            details: JSON values; shown by `resolute runs show`, and handed to the next attempt as
+                `heartbeat_details` when this one fails or is lost with its worker.
+        """
+        self.beat(details)
 
     @property
     def idempotency_key(self) -> str:

@@ -11,7 +11,7 @@
     │  └─ InputError, OutputError, AttemptTimeout, NodeMisuse
     ├─ RunFailed        what `Run.result()` raises for a run that did not succeed
     └─ EngineError
-       └─ RunNotFound, RunConflict, ReplayMismatch, StoreError (StoreOwned, StoreUnavailable, StoreBroken)
+       └─ RunNotFound, RunConflict, ReplayMismatch, StoreDamaged, StoreError (StoreOwned, StoreUnavailable, StoreBroken)
 
 Texts follow one order: what happened, what was expected, how to fix it.
 """
@@ -153,6 +153,10 @@ class RunConflict(EngineError):
 
 class ReplayMismatch(EngineError):
     """A journal does not fit the flow it is replayed against."""
+
+
+class StoreDamaged(EngineError):
+    """A recorded value is gone or is not what was written; the run that needs it cannot go on."""
 
 
 class StoreError(EngineError):

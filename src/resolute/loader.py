@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Final
 
 from resolute.errors import ConfigError, FlowError
-from resolute.model.recipe import Flow
+from resolute.model.recipe import Flow, with_children
 from resolute.providers.base import Provider
 from resolute.worker import Worker
 
@@ -22,7 +22,7 @@ _OWN: Final = str(Path(__file__).parent)
 
 @dataclass(frozen=True)
 class Found:
-    """What a module holds at its top level."""
+    """What a module holds at its top level; among the flows also those that they start runs of."""
 
     name: str
     worker: Worker | None = None
@@ -53,7 +53,7 @@ def load(name: str, folder: Path) -> Found:
     providers = {id(value): value for value in values if _is_provider(value)}
     if len(workers) > 1:
         raise ConfigError(f'"{name}" holds {len(workers)} workers, expected one. Keep one at the top level.')
-    return Found(name, workers[0] if workers else None, tuple(flows), tuple(providers.values()))
+    return Found(name, workers[0] if workers else None, with_children(flows), tuple(providers.values()))
 
 
 def _is_provider(value: object) -> bool:

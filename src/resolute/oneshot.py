@@ -22,7 +22,7 @@ from resolute.engines.embedded.owner import Holder, holder
 from resolute.engines.embedded.socket import call, view_from_json
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.errors import StoreError
-from resolute.model.recipe import Flow
+from resolute.model.recipe import Flow, with_children
 from resolute.ports import Ports, open_providers
 from resolute.providers.base import Provider
 
@@ -123,7 +123,7 @@ async def _run_here(
     async with AsyncExitStack() as stack:
         engine = EmbeddedEngine(
             store,
-            [once.flow],
+            with_children([once.flow]),
             clock=ports.clock,
             randomness=ports.randomness,
             secrets=ports.secrets,

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from resolute.errors import ConfigError
 from resolute.model.activity import Activity, Node
-from resolute.model.recipe import Flow
+from resolute.model.limit import limit_clashes
+from resolute.model.recipe import Flow, with_children
 from resolute.model.reference import MISSING, references_in
 from resolute.model.refs import EnvRef, SecretRef
+from resolute.model.steps import Children, walk_steps
 from resolute.providers.base import PROVIDERS, Provider
 from resolute.secrets import Secrets
 
 
 def start_problems(flows: Sequence[Flow], providers: Sequence[Provider], environ: Mapping[str, str]) -> list[str]:
-    """Missing secrets, variables, keys and providers, and names that stand twice, a sentence each."""
+    """Missing secrets, variables, keys, providers and flows, and names that stand twice, a sentence each."""
     found: list[str] = []
+    flows = with_children(flows)
     names = [flow.name for flow in flows]
     twice = sorted({name for name in names if names.count(name) > 1})
     found.extend(f'Two flows are named "{name}". Rename one.' for name in twice)
@@ -29,6 +33,8 @@ def start_problems(flows: Sequence[Flow], providers: Sequence[Provider], environ
         found.append("There is no flow to run. Give Worker(flows=[...]) at least one.")
     nodes = [node for flow in flows for node in flow.nodes()]
     found.extend(_name_clashes(node.activity for node in nodes))
+    found.extend(_limit_clashes(flows))
+    found.extend(_missing_flows(flows))
     found.extend(_missing_values(nodes, environ))
     for (kind, name), used in _by_provider(nodes).items():
         provider = next((p for p in providers if (p.kind, p.name) == (kind, name)), None)
@@ -48,6 +54,28 @@ def _name_clashes(activities: Iterable[Activity[Any, Any]]) -> list[str]:
             places = " and ".join(f"{a.fn.__module__}.{a.fn.__qualname__}" for a in (other, activity))
             found.append(f'Two functions are named "{activity.name}": {places}. Name one: @activity(name="...").')
     return found
+
+
+def _limit_clashes(flows: Sequence[Flow]) -> list[str]:
+    return limit_clashes(
+        (f'"{node.key}" in flow "{flow.name}"', node.rate_limit)
+        for flow in flows
+        for node in flow.nodes()
+        if node.rate_limit is not None
+    )
+
+
+def _missing_flows(flows: Sequence[Flow]) -> Iterator[str]:
+    names = [flow.name for flow in flows]
+    for flow in flows:
+        for step in walk_steps(flow.steps):
+            if isinstance(step, Children) and step.flow not in names:
+                near = difflib.get_close_matches(step.flow, names, 1)
+                hint = f' Did you mean "{near[0]}"?' if near else ""
+                yield (
+                    f'Flow "{flow.name}": the children "{step.key}" are runs of "{step.flow}", which this worker '
+                    f"does not have.{hint} Add it to Worker(flows=[...]), or give then_children() the flow itself."
+                )
 
 
 def _missing_values(nodes: Sequence[Node[Any]], environ: Mapping[str, str]) -> list[str]:

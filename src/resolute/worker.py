@@ -24,7 +24,8 @@ from resolute.engines.embedded.socket import SocketServer, socket_path
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import Store
 from resolute.errors import ConfigError, StoreError, StoreOwned
-from resolute.model.recipe import Flow
+from resolute.hooks import Hook
+from resolute.model.recipe import Flow, with_children
 from resolute.ports import Ports, open_providers
 from resolute.providers.base import Provider
 from resolute.startcheck import start_problems
@@ -41,8 +42,10 @@ class Worker:
 
     Args:
         config: how it runs.
-        flows: what it runs; their activities register themselves.
+        flows: what it runs; their activities, and the flows they start runs of, register themselves.
         providers: the accounts that their nodes use.
+        hooks: functions that are called with each `RunEvent` once it is on disk; an error in one is logged and
+            counted, and the run goes on.
     """
 
     def __init__(
@@ -51,10 +54,12 @@ class Worker:
         *,
         flows: Iterable[Flow],
         providers: Iterable[Provider] = (),
+        hooks: Iterable[Hook] = (),
         ports: Ports | None = None,
     ) -> None:
         self.config = config or WorkerConfig()
-        self.flows = tuple(flows)
+        self.flows = with_children(flows)
+        self.hooks = tuple(hooks)
         self.providers = tuple(providers)
         self.ports = ports or Ports()
         self.store_address: str | None = self.config.engine
@@ -147,6 +152,7 @@ class Worker:
                 threads=self.ports.threads,
                 environ=self.ports.environ,
                 max_concurrent=self.config.max_concurrent,
+                hooks=self.hooks,
             )
             opened_later = await stack.enter_async_context(AsyncExitStack())
             jobs = JobRunner(engine, self.ports, opened_later, settings.folder)

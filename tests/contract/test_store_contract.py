@@ -12,13 +12,24 @@ from typing import Any
 
 import pytest
 
-from resolute.engine import RunQuery
+from resolute.engine import STATUSES, RunQuery
+from resolute.engines.embedded.large import digest_of
 from resolute.engines.embedded.memory import MemoryStore, Tables
 from resolute.engines.embedded.sqlite.store import SqliteStore
-from resolute.engines.embedded.store import LedgerQuery, Op, PutMemory, PutTick, Store
-from resolute.errors import RunNotFound, StoreOwned
+from resolute.engines.embedded.store import (
+    DropEntry,
+    LedgerQuery,
+    Op,
+    PutLarge,
+    PutMemory,
+    PutOutline,
+    PutTick,
+    Store,
+)
+from resolute.errors import RunNotFound, StoreDamaged, StoreOwned
 from tests.contract.rows import NOW, entry, row, run
 
+LARGE = '{"text":"' + "x" * 100_000 + '"}'
 ODD_JSON = '{"nan":NaN,"far":-Infinity,"half":"\\ud800","nul":"\\u0000"}'
 
 Opening = Callable[[], Store]  # each call opens the same journal anew
@@ -100,10 +111,12 @@ async def test_later_operation_of_a_batch_wins(store: Store) -> None:
 async def test_batch_applied_twice_changes_nothing(store: Store) -> None:
     """A batch whose acknowledgement was lost may be handed in again."""
     batch: list[Op] = [run(1), entry(1, 1), row(1), PutMemory("disk", "a", "1"), PutTick("disk", "t", NOW)]
+    batch += [entry(1, 2), DropEntry(1, "step2"), PutLarge(1, digest_of(LARGE), LARGE), PutOutline("f1", "disk", "a")]
     await store.commit(batch)
     await store.commit(batch)
     assert await store.load(1) == (run(1), [entry(1, 1)])
     assert await store.ledger(LedgerQuery()) == [row(1)]
+    assert (await store.large(1, digest_of(LARGE)), await store.outline("f1")) == (LARGE, "a")
 
 
 async def test_batch_survives_that_who_handed_it_in_is_cancelled(store: Store) -> None:
@@ -195,6 +208,59 @@ async def test_journal_is_in_order(store: Store) -> None:
     await store.commit([run(2), entry(2, 1), entry(1, 1, position="c", status="done")])
     _, entries = await store.load(1)
     assert [each.position for each in entries] == ["c", "a", "b"]
+
+
+async def test_entry_that_is_dropped_is_gone(store: Store) -> None:
+    """Of one batch or of several, the later operation wins; other entries and runs stay."""
+    await store.commit([run(1), run(2), *(entry(no, order) for no in (1, 2) for order in (1, 2, 3, 4))])
+    again = entry(1, 2, error="again")
+    await store.commit([DropEntry(1, "step1"), DropEntry(1, "step2"), again, entry(1, 3), DropEntry(1, "step3")])
+    await store.commit([DropEntry(1, "step9"), DropEntry(9, "step1")])
+    assert await store.load(1) == (run(1), [again, entry(1, 4)])
+    assert len((await store.load(2))[1]) == 4
+
+
+async def test_large_value_comes_back(opening: Opening) -> None:
+    """Whole, to the run that wrote it, in this opening and the next."""
+    values = [LARGE, ODD_JSON, '"äöü 😀"', ""]
+    first = opening()
+    await first.open()
+    await first.commit([PutLarge(1, digest_of(value), value) for value in values])
+    assert [await first.large(1, digest_of(value)) for value in values] == values
+    await first.close()
+    second = opening()
+    await second.open()
+    assert [await second.large(1, digest_of(value)) for value in values] == values
+    await second.close()
+
+
+@pytest.mark.parametrize(("run_no", "digest", "found"), [(2, "", "is not there"), (1, "a" * 64, "is not what was")])
+async def test_large_value_that_is_not_what_was_written(store: Store, run_no: int, digest: str, found: str) -> None:
+    """No run goes on with a value that is missing, another run's, or changed; the text says what helps."""
+    digest = digest or digest_of(LARGE)
+    await store.commit([PutLarge(1, digest, LARGE)])
+    with pytest.raises(StoreDamaged, match=f"run number {run_no} {found}.*Restore the file from a backup, or cancel"):
+        await store.large(run_no, digest)
+
+
+async def test_what_was_written_down_first_stays(store: Store) -> None:
+    """An outline belongs to its fingerprint and a large value to its digest; neither is ever another."""
+    await store.commit([PutOutline("f1", "disk", "first"), PutOutline("f1", "disk", "of the same batch")])
+    await store.commit([PutOutline("f1", "disk", "later"), PutOutline("f2", "disk", "other")])
+    await store.commit([PutLarge(1, digest_of("1"), "1"), PutLarge(1, digest_of("1"), "2")])
+    await store.commit([PutLarge(1, digest_of("1"), "3")])
+    assert [await store.outline(name) for name in ("f1", "f2", "f3")] == ["first", "other", None]
+    assert await store.large(1, digest_of("1")) == "1"
+
+
+async def test_unfinished_runs_in_pages(store: Store) -> None:
+    """Those that an engine has to bring to an end, in order of start, from where the last page ended."""
+    await store.commit([run(no, status=STATUSES[no % len(STATUSES)]) for no in range(22, 0, -1)])
+    unfinished = [no for no in range(1, 23) if STATUSES[no % len(STATUSES)] in ("queued", "running", "waiting")]
+    assert await store.unfinished(0, 100) == unfinished
+    assert await store.unfinished(0, 4) == unfinished[:4]
+    assert await store.unfinished(unfinished[3], 3) == unfinished[4:7]
+    assert await store.unfinished(22, 3) == []
 
 
 async def test_running_runs(store: Store) -> None:

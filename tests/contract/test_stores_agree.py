@@ -13,9 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolute.engine import RunQuery
+from resolute.engines.embedded.large import digest_of
 from resolute.engines.embedded.memory import MemoryStore
 from resolute.engines.embedded.sqlite.store import SqliteStore
-from resolute.engines.embedded.store import LedgerQuery, Op, PutMemory, PutTick, Store
+from resolute.engines.embedded.store import (
+    DropEntry,
+    LedgerQuery,
+    Op,
+    PutLarge,
+    PutMemory,
+    PutOutline,
+    PutTick,
+    Store,
+)
+from resolute.errors import StoreDamaged
 from tests.contract.rows import NOW, entry, row, run
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -42,7 +53,20 @@ ROWS = st.builds(
 ).map(lambda made: replace(made, run_id=f"run{made.id % 3}", dedup_key=f"key{made.id % 2}"))
 MEMORIES = st.builds(PutMemory, st.sampled_from(["flow0", "flow1"]), st.sampled_from("ab"), st.none() | TEXTS)
 TICKS = st.builds(PutTick, st.just("flow0"), st.sampled_from("xy"), TIMES)
-BATCHES = st.lists(st.lists(st.one_of(RUNS, ENTRIES, ROWS, MEMORIES, TICKS), max_size=8), max_size=8)
+DROPS = st.builds(DropEntry, st.integers(1, 6), st.sampled_from(["step1", "step2"]))
+LARGE = st.builds(
+    PutLarge, st.integers(1, 2), st.sampled_from([digest_of(text) for text in "ab"]), st.sampled_from("ab")
+)
+OUTLINES = st.builds(PutOutline, st.sampled_from("fg"), st.just("flow0"), TEXTS)
+OPS = st.one_of(RUNS, ENTRIES, DROPS, LARGE, OUTLINES, ROWS, MEMORIES, TICKS)
+BATCHES = st.lists(st.lists(OPS, max_size=8), max_size=8)
+
+
+async def large(store: Store, run_no: int, digest: str) -> str | None:
+    try:
+        return await store.large(run_no, digest)
+    except StoreDamaged:
+        return None
 
 
 async def seen(store: Store) -> list[Any]:
@@ -61,6 +85,9 @@ async def seen(store: Store) -> list[Any]:
         [await store.ledger(LedgerQuery(key, None, id, 2)) for key in (None, "key1") for id in (None, "run0", "run1")],
         [await store.ledger_row(id) for id in range(1, 7)],
         [await store.memory(flow) for flow in ("flow0", "flow1")],
+        [await store.unfinished(after, limit) for after in (0, 2, 6) for limit in (2, 9)],
+        [await store.outline(fingerprint) for fingerprint in "fg"],
+        [await large(store, no, digest_of(text)) for no in (1, 2) for text in "ab"],
     ]
     for no in range(1, 7):
         if await store.find(f"run{no}") is not None:

@@ -9,8 +9,9 @@ import pytest
 
 from resolute import activity, flow, input_data, manual
 from resolute.engine import StepFailed
+from resolute.engines.embedded.branches import Parked
 from resolute.engines.embedded.engine import EmbeddedEngine
-from resolute.engines.embedded.live_run import LiveRun, Parked
+from resolute.engines.embedded.live_run import LiveRun
 from tests.simulation.rig import Rig
 
 pytestmark = pytest.mark.simulation

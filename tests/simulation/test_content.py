@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from resolute import FlowWarning, Node, activity, flow, manual, output, secret, text
+from resolute.engine import RunView
 from resolute.providers import pagerduty
 from tests.simulation.rig import Rig
 
@@ -38,18 +38,20 @@ def _page(report: Report, **fields: Any) -> tuple[Rig, dict[str, Any], dict[str,
     node: Node[Any] = pagerduty.trigger_event(routing_key=secret("PAGERDUTY_ROUTING_KEY"), **given)
     paging = flow("paging").triggered_by(manual()).then(check(), node.as_("page")).build()
     rig = Rig(1, [paging])
+    runs: list[RunView] = []
 
     async def program() -> None:
         await rig.up()
         await rig.engine.start("paging", run_id="r")
-        await rig.engine.result("r")
+        runs.append(await rig.engine.result("r"))
         await rig.wait(seconds=1)
 
     rig.run(program)
-    (run,) = rig.tables.runs.values()
+    (run,) = runs
     assert run.status == "succeeded", run.error
     (alert,) = rig.pagerduty.alerts
-    return rig, alert.payload, json.loads(run.output or "")["page"]
+    result: Any = run.output
+    return rig, alert.payload, result["page"]
 
 
 def _told(rig: Rig, result: dict[str, Any], words: str) -> None:

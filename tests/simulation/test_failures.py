@@ -225,6 +225,7 @@ def test_the_failure_node_is_told_what_failed() -> None:
     assert told == {
         "key": "breaks",
         "error": "ValueError: no route to host",
+        "errors": [{"key": "breaks", "position": "breaks", "error": "ValueError: no route to host"}],
         "run_id": "r",
         "flow": "f",
         "input": {"size": 3},
@@ -519,7 +520,7 @@ def test_the_failure_node_runs_though_the_worker_dies_in_between(seed: int) -> N
     assert len(finished) >= 1
     assert all(told == finished[0] for told in finished)
     assert (finished[0]["key"], finished[0]["input"]) == ("breaks", {"size": 3})
-    entry = rig.tables.entries[1]["tell"]
+    entry = rig.tables.entries[1]["~failure[0]/tell"]
     assert (entry.status, entry.output) == ("done", "1")
 
 

@@ -70,13 +70,53 @@ MISTAKES = [
     ("a wrong field of a payload", "Link(url='https://x')", "call-arg"),
     ("a wrong type in a payload", "Link(href=5)", "arg-type"),
     ("a default that is no text", 'env("HOST", default=5)', "arg-type"),
+    ("an argument of a page for a list of pages", 'members("ops", page="p2")', "call-arg"),
+    ("a page by its place", 'members("p2", "ops")', "call-arg"),
+    ("a wrong argument of a list of pages", "members(team=5)", "arg-type"),
+    ("a missing argument of a list of pages", "members()", "call-arg"),
+    ("a list of pages read as one item", "def f(s: FlowState) -> Health: return s[members('ops')]", "return-value"),
+    ("an item that the pages lack", "def f(s: FlowState) -> None: print(s[members('ops')][0].stats)", "attr-defined"),
+    ("a page without its page", 'members.fn(team="ops")', "call-arg"),
+    ("pages that are no pages", "@paginated\ndef f(page: str | None) -> list[Health]: return []", "arg-type"),
+    ("pages without a page", "@paginated\ndef f() -> Page[Health]: return Page(items=[])", "arg-type"),
+    ("an undo that was not called", 'check("https://x").undo(check)', "arg-type"),
+    ("an undo after a time", 'check("https://x").undo(node, after=timedelta(1))', "call-arg"),
+    ("a rate limit as a number", 'check("https://x").with_rate_limit(5)', "arg-type"),
+    ("a rate limit in seconds", "RateLimit(5, per=60)", "arg-type"),
+    ("a heartbeat in seconds", 'check("https://x").with_heartbeat(30)', "arg-type"),
+    ("a list for branches", 'base.then_parallel("both", [node])', "arg-type"),
+    ("an activity for a branch", 'base.then_parallel("both", check)', "arg-type"),
+    ("a parallel without a key", "base.then_parallel(node)", "arg-type"),
+    ("an each without a list", 'base.then_each("all", body=node)', "call-arg"),
+    ("an each without a body", 'base.then_each("all", over=[1])', "call-arg"),
+    ("an each over a text", 'base.then_each("all", over="abc", body=node)', "arg-type"),
+    ("an each over a node", 'base.then_each("all", over=node, body=node)', "arg-type"),
+    ("an each that ends otherwise", 'base.then_each("all", over=[1], body=node, on_error="stop")', "arg-type"),
+    ("an each with a limit of time", 'base.then_each("all", over=[1], body=node, limit=timedelta(1))', "arg-type"),
+    ("a gate in seconds", 'base.then_gate("ok", timeout=60)', "arg-type"),
+    ("a gate that ends otherwise", 'base.then_gate("ok", on_reject="stop")', "arg-type"),
+    ("children of a builder", 'base.then_children("c", base, inputs=[])', "arg-type"),
+    ("children without inputs", 'base.then_children("c", "child")', "call-arg"),
+    ("children of one input", 'base.then_children("c", "child", inputs={"host": "x"})', "arg-type"),
+    ("a cursor by its type", "base.then_advance(int, 5)", "arg-type"),
+    ("an advance to nothing", 'base.then_advance("since")', "call-arg"),
+    ("a cursor without a type", 'base.with_cursor("since")', "call-arg"),
+    ("a cursor inside a when", 'base.when(good).with_cursor("n", int)', "attr-defined"),
+    ("a time limit inside a when", "base.when(good).with_timeout(timedelta(1))", "attr-defined"),
+    ("a time limit of a fragment", "steps(node).with_timeout(timedelta(1))", "attr-defined"),
+    ("a flow's time limit in seconds", "base.with_timeout(60)", "arg-type"),
+    (
+        "a wrong answer of a gate",
+        'def f(s: FlowState) -> None: print(s.get("ok", GateAnswer).accepted)',
+        "attr-defined",
+    ),
 ]
 
 PREAMBLE = """
 from datetime import timedelta
 from pydantic import BaseModel
-from resolute import FlowState, Payload, Retry
-from resolute import activity, env, flow, manual, now, schedule, secret, steps
+from resolute import FlowState, GateAnswer, Page, Payload, RateLimit, Retry
+from resolute import activity, env, flow, manual, now, paginated, schedule, secret, steps
 class Health(BaseModel):
     status: str
 class Link(Payload):
@@ -85,6 +125,8 @@ class Link(Payload):
 async def check(url: str, *, timeout_s: float = 5.0) -> Health: ...  # type: ignore[empty-body]
 @activity
 def tell(names: list[str]) -> None: ...
+@paginated
+async def members(page: str | None, team: str) -> Page[Health]: ...  # type: ignore[empty-body]
 async def plain() -> int: return 1
 async def later(state: FlowState) -> bool: return True
 def blind() -> bool: return True
@@ -134,6 +176,7 @@ def test_good_flows_are_built_when_they_run() -> None:
     names = runpy.run_path(str(GOOD))
 
     assert [step.key for step in names["built"].steps] == ["health", "health~when", "recovered"]
+    assert [step.key for step in names["every"].steps] == ["members", "all", "hosts", "hosts~advance"]
 
 
 @activity

@@ -22,8 +22,8 @@ SOURCE = Path(__file__).parents[2] / "src"
 LAYERS = (
     {"errors", "clock", "jsontypes", "cron"},
     {"model"},
-    {"engine", "context", "ledger", "secrets"},
-    {"interpreter", "saga", "hooks", "ratelimit", "metrics"},
+    {"engine", "context", "ledger", "secrets", "drawing"},
+    {"interpreter", "branch", "filling", "saga", "hooks"},
     {"engines", "providers", "ledger.sqlite", "ledger.postgres"},
     {"simulator"},
     {"worker", "client", "config", "server", "jobs", "loader", "oneshot", "watchdog", "ports", "calls", "startcheck"},

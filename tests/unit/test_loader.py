@@ -55,6 +55,25 @@ def test_file_or_dotted_module_is_found(folder: Path, name: str) -> None:
     assert [flow.name for flow in load(name, folder).flows] == ["first"]
 
 
+def test_flows_that_are_started_by_others_are_found(folder: Path) -> None:
+    """They need not stand at the top level themselves, nor count twice if they do."""
+    write(
+        folder,
+        "kin.py",
+        FLOW
+        + """
+def make():
+    child = flow("child").triggered_by(manual()).then(nothing()).build()
+    return flow("parent").triggered_by(manual()).then_children("c", child, inputs=[]).build()
+parent = make()
+top = flow("top").triggered_by(manual()).then_children("c", first, inputs=[]).build()
+""",
+    )
+    found = load("kin.py", folder)
+    assert [flow.name for flow in found.flows] == ["first", "parent", "top", "child"]
+    assert [flow.name for flow in found.as_worker().flows] == ["first", "parent", "top", "child"]
+
+
 def test_everything_at_the_top_level_counts_once(folder: Path) -> None:
     """Flows, providers and the worker, under however many names."""
     write(folder, "whole.py", FLOW + PROVIDER + WORKER)

@@ -178,10 +178,15 @@ class IncidentLog:
             )
         )
 
+    def may_be_sent(self, row_id: int) -> bool:
+        """Whether an unsettled row may have reached the service."""
+        row = self._book.rows[row_id]
+        return row.is_unknown or row.id in self._begun
+
     def cancel(self, row_id: int) -> Outcome:
         """Settle a row of a cancelled run that was never sent; any other stays as it is, without a waiter."""
         row = self._book.rows[row_id]
-        if row.is_settled or row.is_unknown or row.id in self._begun:
+        if row.is_settled or self.may_be_sent(row_id):
             row = self.leave(row_id)
             return Outcome(row, (row,))
         return self._settled(replace(row, awaited=False), "cancelled", "its run was cancelled", self._clock.now())

@@ -9,7 +9,7 @@ import difflib
 import inspect
 import types
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property, update_wrapper
 from typing import (
@@ -27,11 +27,19 @@ from typing import (
     overload,
 )
 
-from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 
 from resolute.errors import InputError, NodeMisuse
 from resolute.model.codec import describe, rebuild
-from resolute.model.reference import Condition, Ref, holds_references, values_in
+from resolute.model.limit import RateLimit
+from resolute.model.reference import Condition, NoSuchField, Ref, holds_references, values_in
 from resolute.model.retry import Retry
 
 P = ParamSpec("P")
@@ -40,6 +48,9 @@ R = TypeVar("R")
 DEFAULT_TIMEOUT: Final = timedelta(minutes=5)
 _REQUIRED: Final = inspect.Parameter.empty
 _KEYWORD_ONLY: Final = inspect.Parameter.KEYWORD_ONLY
+_A_TIME: Final = "a timedelta of more than nothing"
+#: What a type may raise that is not known when it is looked up: a name, its attribute, or no type at all.
+_UNKNOWN_TYPE: Final = (NameError, AttributeError, TypeError, SyntaxError)
 _BY_PLACE_ONLY: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 
 
@@ -99,7 +110,7 @@ class Activity(Generic[P, R]):
         timeout: timedelta | None = None,
     ) -> None:
         if isinstance(fn, Activity):
-            raise NodeMisuse(f'"{fn.name}" is an activity already. Take one of the two @activity away.')
+            raise NodeMisuse(f'"{fn.name}" is an activity already. Put one decorator on the function, not two.')
         if not callable(fn) or not hasattr(fn, "__name__"):
             raise NodeMisuse(f"@activity was put on {fn!r}. It belongs on a function: async def or def.")
         self.fn = fn
@@ -130,7 +141,7 @@ class Activity(Generic[P, R]):
     def _hints(self) -> dict[str, Any]:
         try:
             return get_type_hints(self.fn, include_extras=True)
-        except NameError:  # type_problems() reports it
+        except _UNKNOWN_TYPE:  # type_problems() reports it
             return {}
 
     @cached_property
@@ -176,20 +187,21 @@ class Activity(Generic[P, R]):
         problems = []
         if len(args) > len(positional):
             taken = f"takes {len(positional)} arguments" if positional else "takes its arguments by name"
-            problems.append(f"{self.name}() {taken}, {len(args)} were given{' without one' if not positional else ''}.")
+            given = f"{len(args)} were given{' without one' if not positional else ''}"
+            problems.append(f"{self.name}() {taken}, {given}. It takes: {', '.join(names) or 'none'}.")
         for name, value in kwargs.items():
             if name not in self.parameters and not self.takes_any_keyword:
                 near = difflib.get_close_matches(name, names, 1)
                 hint = f' Did you mean "{near[0]}"?' if near else f" It takes: {', '.join(names) or 'none'}."
                 problems.append(f'{self.name}() has no argument "{name}".{hint}')
             elif name in arguments:
-                problems.append(f'{self.name}() was given "{name}" twice.')
+                problems.append(f'{self.name}() was given "{name}" twice, by its place and by name. Take one away.')
             else:
                 arguments[name] = value
         for name, parameter in self.parameters.items():
             if name not in arguments:
                 if parameter.is_required:
-                    problems.append(f'{self.name}() lacks the argument "{name}".')
+                    problems.append(f'{self.name}() lacks the argument "{name}". Write {self.default_key}({name}=...).')
             elif name not in self.content_fields:
                 problem = self._literal_problem(parameter, arguments[name])
                 if problem:
@@ -206,6 +218,8 @@ class Activity(Generic[P, R]):
             parameter.adapter.validate_python(value)
         except ValidationError as error:
             return f"{self.name}({parameter.name}=...) does not take this value: {describe(error)}."
+        except PydanticUserError:  # type_problems() reports it
+            return None
         return None
 
     def validate_inputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,9 +244,15 @@ class Activity(Generic[P, R]):
 
     def type_problems(self) -> list[str]:
         """Faults in the function's own declaration, as sentences."""
-        found = list(self.retry.problems())
-        if self.timeout <= timedelta(0):
-            found.append(f"{self.name}: the timeout must be more than nothing.")
+        found = []
+        if not isinstance(self.name, str) or not self.name.isprintable():
+            found.append(f'@activity(name={self.name!r}) takes a text on one line, such as name="chat.notify".')
+        if not isinstance(self.retry, Retry):
+            found.append(f"{self.name}: @activity(retry=...) takes a Retry(...), not {self.retry!r}.")
+        else:
+            found.extend(self.retry.problems())
+        if not _is_time(self.timeout):
+            found.append(f"{self.name}: @activity(timeout=...) takes {_A_TIME}, not {self.timeout!r}.")
         for name, parameter in self.signature.parameters.items():
             if parameter.kind in _BY_PLACE_ONLY:
                 found.append(
@@ -241,12 +261,15 @@ class Activity(Generic[P, R]):
         try:
             get_type_hints(self.fn)
             holds_secret = _holds_secret(self.returns)
-            adapters = [self.output_adapter, *(parameter.adapter for parameter in self.parameters.values())]
-        except NameError as error:
-            return [*found, f"{self.name}: a type in the signature is not known: {error}. Define or import it before."]
-        except PydanticSchemaGenerationError as error:
-            return [*found, f"{self.name}: a type in the signature has no schema: {str(error).splitlines()[0]}"]
-        if holds_secret or not adapters:
+            for adapter in (self.output_adapter, *(parameter.adapter for parameter in self.parameters.values())):
+                if adapter is not None and not adapter.pydantic_complete:
+                    adapter.rebuild()  # raises for a model that names a type nobody knows
+        except _UNKNOWN_TYPE as error:
+            reason = str(error).splitlines()[0]
+            return [*found, f"{self.name}: a type in the signature is not known: {reason}. Define or import it before."]
+        except PydanticUserError as error:
+            return [*found, f"{self.name}: a type in the signature cannot be checked. {str(error).splitlines()[0]}"]
+        if holds_secret:
             found.append(
                 f"{self.name} returns a secret type. Outputs are journalled; return the name of the secret, "
                 "or read it with secret(...) where it is used."
@@ -276,6 +299,14 @@ class Activity(Generic[P, R]):
         def __await__(self):
             raise NodeMisuse(f'"{self.name}" was awaited. Put {self.default_key}(...) into a flow with .then(...).')
 
+        def __getattr__(self, name):
+            if name in ("as_", "or_else", "undo", "via") or name.startswith("with_"):
+                call = f"{self.default_key}(...).{name}(...)"
+                raise NoSuchField(
+                    f'"{self.name}" is an activity, and .{name}() is for its nodes. Call it first: {call}.'
+                )
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
 
 def misplaced_in(value: object) -> str | None:
     """What stands in an input though it is no value, as the rest of a sentence; None when all is well."""
@@ -291,6 +322,14 @@ def misplaced_in(value: object) -> str | None:
         if isinstance(held, Mapping) and any(isinstance(key, Ref) for key in held):
             return "has a reference as the key of a dict, but only values are filled in. Make the dict in an activity."
     return None
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, timedelta) and value > timedelta(0)
+
+
+def _no_node(where: str, given: object) -> str:
+    return f"{where} takes a node, not {given!r}: call the activity."
 
 
 def _is_secret(annotation: Any) -> bool:
@@ -326,7 +365,7 @@ def set_misuse_probe(probe: Callable[[], str | None]) -> None:
     _misuse_probe = probe
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Node(Generic[R]):
     """One named use of an activity inside a flow; every method returns a new node."""
 
@@ -338,7 +377,10 @@ class Node(Generic[R]):
     fallback: Node[Any] | None = None
     fallback_after: timedelta | None = None
     instance: str | None = None
-    problems: tuple[str, ...] = field(default=(), repr=False)
+    compensation: Node[Any] | None = None
+    rate_limit: RateLimit | None = None
+    heartbeat: timedelta | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -352,14 +394,14 @@ class Node(Generic[R]):
     def with_retry(self, retry: Retry) -> Node[R]:
         """This node with its own retries."""
         is_retry = isinstance(retry, Retry)
-        problems = retry.problems() if is_retry else [f"with_retry() takes a Retry(...), not {retry!r}."]
+        problems = retry.problems() if is_retry else [f"with_retry() takes a Retry(attempts=...), not {retry!r}."]
         return replace(self, retry=retry, problems=(*self.problems, *problems))
 
     def with_timeout(self, timeout: timedelta) -> Node[R]:
         """This node with its own time limit for each attempt."""
         problems = self.problems
-        if not isinstance(timeout, timedelta) or timeout <= timedelta(0):
-            problems = (*problems, f"with_timeout() takes a timedelta of more than nothing, not {timeout!r}.")
+        if not _is_time(timeout):
+            problems = (*problems, f"with_timeout() takes {_A_TIME}, not {timeout!r}: timedelta(seconds=30).")
         return replace(self, timeout=timeout, problems=problems)
 
     def or_else(self, node: Node[Any], *, after: timedelta | None = None) -> Node[R]:
@@ -372,14 +414,46 @@ class Node(Generic[R]):
         """
         problems = self.problems
         if not isinstance(node, Node):
-            problems = (*problems, f"or_else() takes a node, not {node!r}: call the activity.")
-        if after is not None and (not isinstance(after, timedelta) or after <= timedelta(0)):
-            problems = (*problems, f"or_else(after=...) takes a timedelta of more than nothing, not {after!r}.")
+            problems = (*problems, _no_node("or_else()", node))
+        if after is not None and not _is_time(after):
+            problems = (*problems, f"or_else(after=...) takes {_A_TIME}, not {after!r}: timedelta(minutes=5).")
         return replace(self, fallback=node, fallback_after=after, problems=problems)
+
+    def undo(self, node: Node[Any]) -> Node[R]:
+        """This node with another that takes back what it did, should the run fail or be cancelled later.
+
+        Args:
+            node: it sees what was known right after this node, its output included; it has its own key.
+        """
+        problems = self.problems
+        if not isinstance(node, Node):
+            problems = (*problems, _no_node("undo()", node))
+        return replace(self, compensation=node, problems=problems)
+
+    def with_rate_limit(self, limit: RateLimit) -> Node[R]:
+        """This node with a limit on how often it is attempted; one with a name is shared by all nodes that have it."""
+        is_limit = isinstance(limit, RateLimit)
+        problems = (
+            limit.problems() if is_limit else [f"with_rate_limit() takes a RateLimit(5, per=...), not {limit!r}."]
+        )
+        return replace(self, rate_limit=limit, problems=(*self.problems, *problems))
+
+    def with_heartbeat(self, timeout: timedelta) -> Node[R]:
+        """This node with an attempt given up as soon as `current().heartbeat()` was not called for this long."""
+        problems = self.problems
+        if not _is_time(timeout):
+            problems = (*problems, f"with_heartbeat() takes {_A_TIME}, not {timeout!r}: timedelta(seconds=30).")
+        return replace(self, heartbeat=timeout, problems=problems)
 
     def via(self, instance: str) -> Node[R]:
         """This node through the provider instance of this name."""
-        return replace(self, instance=instance)
+        problems = self.problems
+        if not isinstance(instance, str):
+            problems = (*problems, f'via() takes the name of a provider instance, not {instance!r}: via("eu").')
+        return replace(self, instance=instance, problems=problems)
+
+    def __repr__(self) -> str:
+        return f'<node "{self.key}" of {self.activity.name}>'
 
     if not TYPE_CHECKING:
 

@@ -16,10 +16,25 @@ from pydantic import BaseModel
 
 from resolute.errors import FlowError
 from resolute.model.activity import Activity, Node
-from resolute.model.check import find_problems, find_warnings
-from resolute.model.recipe import Flow, FlowWarning
-from resolute.model.reference import Condition, Ref
-from resolute.model.steps import Block, Branch, Loop, NodeStep, Predicate, Sleep, Step
+from resolute.model.check import find_problems, find_warnings, is_flow_name
+from resolute.model.default_keys import with_default_keys
+from resolute.model.predicate import test_of
+from resolute.model.recipe import Cursor, Flow, FlowWarning
+from resolute.model.reference import MISSING, Condition
+from resolute.model.steps import (
+    Advance,
+    Block,
+    Branch,
+    Children,
+    Each,
+    Gate,
+    Loop,
+    NodeStep,
+    Parallel,
+    Predicate,
+    Sleep,
+    Step,
+)
 from resolute.model.trigger import Trigger
 
 
@@ -72,11 +87,11 @@ class StepMethods:
             key: the name of the decision; by default the key of the node before it plus `~when`.
         """
         if then is None:
-            opened = When[Self](self, _test(test), key)
-            return opened if otherwise is None else opened._with((), ("when(otherwise=...) also needs then=...",))
+            opened = When[Self](self, test_of(test), key)
+            return opened if otherwise is None else opened._with((), (_LACKS_THEN,))
         steps, problems = _block((then,), "when(then=...)")
         other, more = _block(() if otherwise is None else (otherwise,), "when(otherwise=...)")
-        test_, faults = _test(test)
+        test_, faults = test_of(test)
         return self._with((Branch(key or "", test_, steps, other),), (*problems, *more, *faults))
 
     def then_sleep(self, delay: timedelta, *, key: str | None = None) -> Self:
@@ -103,31 +118,122 @@ class StepMethods:
             on_end: "fail" the run when stopped so, or "continue" after the loop.
         """
         steps, problems = _block((body,), "then_loop()")
-        test, faults = _test(until)
+        test, faults = test_of(until)
         return self._with((Loop(key, steps, test, every, timeout, at_most, on_end),), (*problems, *faults))
+
+    def then_parallel(self, key: str, *parts: Part) -> Self:
+        """Go on with all parts side by side; what follows waits for all of them, also when one fails."""
+        branches: list[Block] = []
+        problems: list[str] = []
+        for part in parts:
+            branch, faults = _block((part,), "then_parallel()")
+            branches.append(branch)
+            problems.extend(faults)
+        return self._with((Parallel(key, tuple(branches)),), tuple(problems))
+
+    def then_each(
+        self,
+        key: str,
+        *,
+        over: list[Any] | tuple[Any, ...],
+        body: Part,
+        limit: int = 10,
+        keep_going: bool = True,
+        on_error: OnError = "fail",
+    ) -> Self:
+        """Do a part once for each item of a list; inside, `item("user.id")` reads the item.
+
+        Args:
+            over: the list, mostly a reference to one.
+            limit: items at the same time.
+            keep_going: whether further items are begun once one has failed.
+            on_error: "fail" the run when items failed, or "continue"; the `EachResult` tells which.
+        """
+        steps, problems = _block((body,), "then_each(body=...)")
+        return self._with((Each(key, over, steps, limit, keep_going, on_error),), problems)
+
+    def then_gate(
+        self,
+        key: str,
+        *,
+        timeout: timedelta | None = None,
+        on_timeout: OnError = "fail",
+        on_reject: OnError = "fail",
+    ) -> Self:
+        """Wait for an answer from outside, a signal; `output(key)` is then a `GateAnswer`.
+
+        Args:
+            timeout: how long to wait, None for ever.
+            on_timeout, on_reject: "fail" the run without an answer, or when it is a rejection; or "continue".
+        """
+        return self._with((Gate(key, timeout, on_timeout, on_reject),))
+
+    def then_children(
+        self,
+        key: str,
+        flow: Flow | str,
+        *,
+        inputs: list[Any] | tuple[Any, ...],
+        limit: int = 10,
+        on_error: OnError = "fail",
+    ) -> Self:
+        """Start a run of another flow for each of these inputs and wait for all; `output(key)` is a `ChildrenResult`.
+
+        Args:
+            flow: the flow itself, or the name of one that the worker knows.
+            inputs: the list of inputs, mostly a reference to one.
+            limit: children at the same time.
+            on_error: "fail" the run when children failed, or "continue"; the `ChildrenResult` tells which.
+        """
+        name, problems = _flow_name(flow)
+        recipe = flow if isinstance(flow, Flow) else None
+        return self._with((Children(key, name, inputs, limit, on_error, recipe),), problems)
+
+    def then_advance(self, cursor: str, to: Any, *, key: str | None = None) -> Self:
+        """Move a cursor of the flow on to this value, never back; `.with_cursor(...)` declares it."""
+        return self._with((Advance(key or "", cursor, to),))
 
     if not TYPE_CHECKING:
 
         def otherwise(self):
-            return self._with(problems=("otherwise() stands outside when(...).",))
+            return self._with(problems=("otherwise() stands outside when(...). Put it before the when's .end_when().",))
 
         def end_when(self):
             return self._with(problems=("end_when() stands without its when(...). Take it away or add the when.",))
 
 
+_LACKS_THEN = "when(otherwise=...) also needs then=...: when(test, then=a(...), otherwise=b(...))."
+_INSIDE_WHEN = "stands inside when(...): put it before the first step."
+_INSIDE_STEPS = "stands at steps(...): put it at the flow, before its first step."
+
+
+def _only_on_a_flow(method: str, fault: str) -> Any:
+    def misplaced(self: Any, *_: object, **__: object) -> Any:
+        return self._with(problems=(f"{method}() {fault}",))
+
+    return misplaced
+
+
 class Fragment(StepMethods):
     """Steps that can be put into several flows with `.then(fragment)`."""
 
+    if not TYPE_CHECKING:
+
+        def build(self):
+            fix = 'Put it into one: flow("...").triggered_by(...).then(steps(...)).build().'
+            raise FlowError("steps", [*self._problems, f"steps(...) is a part of flows and no flow itself. {fix}"])
+
+        triggered_by = _only_on_a_flow("triggered_by", _INSIDE_STEPS)
+        accepts = _only_on_a_flow("accepts", _INSIDE_STEPS)
+        returns = _only_on_a_flow("returns", _INSIDE_STEPS)
+        on_failure = _only_on_a_flow("on_failure", _INSIDE_STEPS)
+        with_timeout = _only_on_a_flow("with_timeout", _INSIDE_STEPS)
+        with_cursor = _only_on_a_flow("with_cursor", _INSIDE_STEPS)
+
 
 Part = Node[Any] | Fragment
+OnError = Literal["fail", "continue"]
 S = TypeVar("S", bound=StepMethods)
-
-
-def _only_on_a_flow(method: str) -> Any:
-    def misplaced(self: Any, *_: object) -> Any:
-        return self._with(problems=(f"{method}() stands inside when(...): put it before the first step.",))
-
-    return misplaced
 
 
 class When(StepMethods, Generic[S]):
@@ -161,10 +267,12 @@ class When(StepMethods, Generic[S]):
             problem = "when(...) is not closed: add .end_when() before .build()."
             return self._with(problems=(problem,)).end_when().build()
 
-        triggered_by = _only_on_a_flow("triggered_by")
-        accepts = _only_on_a_flow("accepts")
-        returns = _only_on_a_flow("returns")
-        on_failure = _only_on_a_flow("on_failure")
+        triggered_by = _only_on_a_flow("triggered_by", _INSIDE_WHEN)
+        accepts = _only_on_a_flow("accepts", _INSIDE_WHEN)
+        returns = _only_on_a_flow("returns", _INSIDE_WHEN)
+        on_failure = _only_on_a_flow("on_failure", _INSIDE_WHEN)
+        with_timeout = _only_on_a_flow("with_timeout", _INSIDE_WHEN)
+        with_cursor = _only_on_a_flow("with_cursor", _INSIDE_WHEN)
 
 
 class Otherwise(When[S]):
@@ -173,7 +281,7 @@ class Otherwise(When[S]):
     if not TYPE_CHECKING:
 
         def otherwise(self):
-            return self._with(problems=("otherwise() stands twice in one when(...).",))
+            return self._with(problems=("otherwise() stands twice in one when(...). Put .end_when() before it.",))
 
 
 class FlowBuilder(StepMethods):
@@ -186,6 +294,8 @@ class FlowBuilder(StepMethods):
         self._input_model: type[BaseModel] | None = None
         self._result: Any = None
         self._failure_node: Node[Any] | None = None
+        self._timeout: timedelta | None = None
+        self._cursors: tuple[Cursor, ...] = ()
 
     def triggered_by(self, *triggers: Trigger) -> Self:
         """Say what starts runs; may stand several times."""
@@ -211,20 +321,53 @@ class FlowBuilder(StepMethods):
         copy._failure_node = node
         return copy
 
+    def with_timeout(self, timeout: timedelta) -> Self:
+        """Give every run this much time; one that takes longer is undone and fails."""
+        copy = self._copy()
+        copy._timeout = timeout
+        return copy
+
+    def with_cursor(self, name: str, type: Any, *, start: Any = MISSING) -> Self:
+        """Declare a value that the flow keeps from run to run and only ever moves on: `cursor(name)` reads it.
+
+        Args:
+            type: of its values: datetime, int, str or whatever pydantic validates.
+            start: its value as long as no run has moved it.
+        """
+        copy = self._copy()
+        copy._cursors = (*self._cursors, Cursor(name, type, start))
+        return copy
+
     def build(self) -> Flow:
         """The finished flow.
 
         Raises:
             FlowError: lists every fault that was found.
         """
-        steps = _with_keys(self._steps)
-        made = Flow(self._name, self._triggers, steps, self._input_model, self._result, self._failure_node)
-        problems = [*self._problems, *find_problems(made)]
+        steps = with_default_keys(self._steps)
+        cursors: dict[str, Cursor] = {}
+        twice = []
+        for cursor in self._cursors:
+            name = cursor.name if isinstance(cursor.name, str) else repr(cursor.name)
+            if cursors.setdefault(name, cursor) is not cursor:
+                twice.append(name)
+        made = Flow(
+            self._name,
+            self._triggers,
+            steps,
+            self._input_model,
+            self._result,
+            self._failure_node,
+            self._timeout,
+            cursors,
+        )
+        again = (f'with_cursor("{name}") stands twice. Take one away, or give it another name.' for name in twice)
+        problems = [*self._problems, *again, *find_problems(made)]
         if problems:
             raise FlowError(self._name, list(dict.fromkeys(problems)))
         for warning in find_warnings(made):
             warnings.warn(f'Flow "{self._name}": {warning}', FlowWarning, stacklevel=2)
-        return made
+        return replace(made, cursors={name: cursor.with_valid_start() for name, cursor in cursors.items()})
 
     if not TYPE_CHECKING:
 
@@ -266,63 +409,26 @@ def _block(parts: tuple[Any, ...], where: str) -> tuple[Block, tuple[str, ...]]:
                 name = getattr(part, "__name__", repr(part))
                 call = f"{name}(...)"
                 problems.append(f'{where} was given the function "{name}". Put @activity on it and call it: {call}.')
+            case list() | tuple():
+                problems.append(f"{where} was given a {type(part).__name__}. Make one part of it: steps(*parts).")
+            case FlowBuilder() | Flow():
+                fix = "Put what flows share into steps(...), or start runs of it with then_children(...)."
+                problems.append(f"{where} was given a flow. {fix}")
             case _:
-                problems.append(f"{where} takes nodes and steps(...), not {type(part).__name__}.")
+                problems.append(f"{where} takes nodes and steps(...), not {part!r}: call the activity.")
     return tuple(found), tuple(problems)
 
 
-def _test(test: Any) -> tuple[Condition | Predicate, tuple[str, ...]]:
-    if isinstance(test, Condition):
-        return test, ()
-    fix = 'Compare a reference (output("x") == 1) or give a function: lambda state: ...'
-    if isinstance(test, Ref):
-        fault = f"a test was given {test!r} alone. {fix}"
-    elif not callable(test) or isinstance(test, Node | Activity):
-        fault = f"a test was given {test!r}, which is decided before the run. {fix}"
-    elif inspect.iscoroutinefunction(test):
-        fault = (
-            f'a test was given the async function "{test.__name__}". A test only reads the state: make it a plain def.'
-        )
-    elif not _takes_one_argument(test):
-        fault = "a test was given a function that cannot be called with the state alone. Write lambda state: ..."
-    else:
-        return test, ()
-    return (lambda state: False), (fault,)
-
-
-def _takes_one_argument(function: Any) -> bool:
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:
-        return True  # a built-in that does not tell
-    return True
-
-
-def _with_keys(block: Block) -> Block:
-    """Name the decisions and pauses that were given no key after what stands before them in the text."""
-    last = "start"
-
-    def name(block: Block) -> Block:
-        nonlocal last
-        named: list[Step] = []
-        for step in block:
-            match step:
-                case NodeStep():
-                    last = step.key
-                    named.append(step)
-                case Branch():
-                    last = key = step.key or f"{last}~when"
-                    then = name(step.then)
-                    named.append(replace(step, key=key, then=then, otherwise=name(step.otherwise)))
-                case Sleep():
-                    last = key = step.key or f"{last}~sleep"
-                    named.append(replace(step, key=key))
-                case Loop():
-                    body = name(step.body)
-                    last = step.key
-                    named.append(replace(step, body=body))
-        return tuple(named)
-
-    return name(block)
+def _flow_name(flow: Any) -> tuple[str, tuple[str, ...]]:
+    match flow:
+        case Flow():
+            return flow.name, ()
+        case str() if is_flow_name(flow):
+            return flow, ()
+        case str():
+            fault = f"was given {flow!r}, which cannot be the name of a flow. Give the flow itself, or its name."
+        case FlowBuilder():
+            fault = "was given a flow that is not finished: add .build()."
+        case _:
+            fault = f"takes a flow or the name of one, not {flow!r}."
+    return "", (f"then_children() {fault}",)

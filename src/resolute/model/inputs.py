@@ -1,4 +1,4 @@
-"""Secrets among a node's inputs: taken out by name before recording, put back for the attempt."""
+"""Places among a node's inputs that are filled for the attempt alone: secrets by name, large values by reference."""
 
 from __future__ import annotations
 
@@ -31,8 +31,12 @@ def take_secrets(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[
     return {name: take(value, [name]) for name, value in values.items()}, found
 
 
-def fill_secrets(values: dict[str, Any], places: list[tuple[Path, str]], read: Callable[[str], str]) -> dict[str, Any]:
-    """The inputs with each secret read and put in its place; changes `values`."""
+def fill_places(values: dict[str, Any], places: list[tuple[Path, str]], read: Callable[[str], Any]) -> dict[str, Any]:
+    """The inputs with what belongs there in each place; changes `values`.
+
+    Args:
+        read: the value of a name.
+    """
     for path, name in places:
         target: Any = values
         for step in path[:-1]:

@@ -42,7 +42,7 @@ class MissingValue(LookupError):
 OnMissing = Callable[["Ref", MissingValue], Any]
 
 
-class _NoSuchField(NodeMisuse, AttributeError):
+class NoSuchField(NodeMisuse, AttributeError):
     """Misuse that `hasattr()` and `getattr(..., default)` take for any missing attribute."""
 
 
@@ -58,6 +58,14 @@ class Scope(Protocol):
 
     def input(self) -> Any:
         """The run's input."""
+        ...
+
+    def item(self) -> Any:
+        """The item of the innermost each; raises MissingValue outside of one."""
+        ...
+
+    def cursor(self, name: str) -> Any:
+        """The decoded value of a cursor; raises MissingValue when it was never moved and has no start."""
         ...
 
     def env(self, name: str) -> str | None:
@@ -145,7 +153,7 @@ class Ref:
             raise AttributeError(f"{type(self).__name__} has no {name!r}")
         inside = self._inside(name)
         fix = f"Write {inside}." if inside else self._fix("asked for a field")
-        raise _NoSuchField(self._misuse_text(f"asked for its .{name}", fix))
+        raise NoSuchField(self._misuse_text(f"asked for its .{name}", fix))
 
     def __getitem__(self, key: Any) -> Any:
         inside = self._inside(str(key)) if isinstance(key, str | int) else None

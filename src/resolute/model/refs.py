@@ -1,4 +1,4 @@
-"""The references that authors write: output, input_data, now, secret, env, run_id and text."""
+"""The references that authors write: output, input_data, item, cursor, now, secret, env, run_id and text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, cast
 
 from resolute.errors import NodeMisuse
+from resolute.model.activity import Node
 from resolute.model.reference import (
     MISSING,
     Missing,
@@ -72,6 +73,47 @@ class InputRef(Ref):
 
     def __repr__(self) -> str:
         return written("input_data", self.steps)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ItemRef(Ref):
+    """A value inside the item of the innermost each."""
+
+    steps: tuple[str, ...]
+    default: Any = MISSING
+
+    def resolve(self, scope: Scope) -> Any:
+        try:
+            return walk(scope.item(), self.steps, "item")
+        except MissingValue:
+            if self.default is MISSING:
+                raise
+            return resolve(self.default, scope)
+
+    def _inside(self, step: str) -> str:
+        return written("item", [*self.steps, step])
+
+    def __repr__(self) -> str:
+        return written("item", self.steps) if self.steps else "item()"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CursorRef(Ref):
+    """The value of a cursor of the flow."""
+
+    name: str
+    default: Any = MISSING
+
+    def resolve(self, scope: Scope) -> Any:
+        try:
+            return scope.cursor(self.name)
+        except MissingValue:
+            if self.default is MISSING:
+                raise
+            return resolve(self.default, scope)
+
+    def __repr__(self) -> str:
+        return f'cursor("{self.name}")'
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -235,6 +277,24 @@ class _Within(Ref):
         return f"{self.value!r}.{'.'.join(self.steps)}"
 
 
+def _path(function: str, path: object, keys: tuple[object, ...]) -> str:
+    """The path as it was given; raises NodeMisuse for what is none."""
+    if isinstance(path, Node):
+        raise NodeMisuse(f'{function}() was given a node. An output is read by its key: output("{path.key}").')
+    if not isinstance(path, str):
+        raise NodeMisuse(f'{function}() takes a path, not {path!r}: {function}("health.status").')
+    for key in keys:
+        if not isinstance(key, str):
+            raise NodeMisuse(f'{function}() takes texts as further keys, not {key!r}: {function}("{path}", "{key}").')
+    return path
+
+
+def _name(function: str, name: object, example: str) -> str:
+    if not isinstance(name, str) or not name:
+        raise NodeMisuse(f'{function}() takes a name, not {name!r}: {function}("{example}").')
+    return name
+
+
 def output(path: str, *keys: str, default: Any = MISSING) -> Any:
     """The output of an earlier node, or a value inside it.
 
@@ -243,13 +303,23 @@ def output(path: str, *keys: str, default: Any = MISSING) -> Any:
         keys: further dict keys taken literally: `output("health.metrics", "cpu.load")`.
         default: used when the path leads nowhere, e.g. because the node's branch was not taken.
     """
-    key, *steps = path.split(".") if path else [""]
+    key, *steps = _path("output", path, keys).split(".")
     return OutputRef(key, (*(part for part in steps if part), *keys), default)
 
 
 def input_data(path: str = "", *keys: str, default: Any = MISSING) -> Any:
     """The run's input, or a value inside it; `""` is the whole."""
-    return InputRef(split_path(path, keys), default)
+    return InputRef(split_path(_path("input_data", path, keys), keys), default)
+
+
+def item(path: str = "", *keys: str, default: Any = MISSING) -> Any:
+    """The item of the innermost `then_each`, or a value inside it; `""` is the whole."""
+    return ItemRef(split_path(_path("item", path, keys), keys), default)
+
+
+def cursor(name: str, *, default: Any = MISSING) -> Any:
+    """A cursor of the flow, of the type given to `with_cursor`; `default` is used when it has no value yet."""
+    return CursorRef(_name("cursor", name, "since"), default)
 
 
 def now() -> datetime:
@@ -259,12 +329,12 @@ def now() -> datetime:
 
 def secret(name: str) -> str:
     """A secret, read from the environment variable `name` (or the file in `name_FILE`) at each attempt, unrecorded."""
-    return cast(str, SecretRef(name))
+    return cast(str, SecretRef(_name("secret", name, "SLACK_TOKEN")))
 
 
 def env(name: str, *, default: str | Missing = MISSING) -> str:
     """An environment variable, read when the node becomes ready, recorded and shown."""
-    return cast(str, EnvRef(name, default))
+    return cast(str, EnvRef(_name("env", name, "REGION"), default))
 
 
 def run_id() -> str:

@@ -43,14 +43,14 @@ class Retry:
             return found
         if self.initial < timedelta(0) or self.maximum < timedelta(0):
             found.append("Retry(initial=..., maximum=...) must not be negative.")
-        if not self.coefficient >= 1:
-            found.append(f"Retry(coefficient={self.coefficient}) must be 1 or more.")
-        if self.attempts is not None and self.attempts < 1:
-            found.append(f"Retry(attempts={self.attempts}) must be 1 or more, or None for no limit.")
+        if not _is_number(self.coefficient) or not self.coefficient >= 1:
+            found.append(f"Retry(coefficient={self.coefficient!r}) must be a number from 1.")
+        if self.attempts is not None and not (isinstance(self.attempts, int) and self.attempts >= 1):
+            found.append(f"Retry(attempts={self.attempts!r}) must be a whole number from 1, or None for no limit.")
         if self.deadline is not None and self.deadline <= timedelta(0):
             found.append("Retry(deadline=...) must be more than nothing, or None for no limit.")
-        if not 0 <= self.jitter <= 1:
-            found.append(f"Retry(jitter={self.jitter}) must lie between 0 and 1.")
+        if not _is_number(self.jitter) or not 0 <= self.jitter <= 1:
+            found.append(f"Retry(jitter={self.jitter!r}) must be a number between 0 and 1.")
         if not isinstance(self.never, tuple) or not all(isclass(kind) for kind in self.never):
             found.append(f"Retry(never={self.never!r}) must be a tuple of exception classes: never=(ValueError,).")
         return found
@@ -81,3 +81,7 @@ class Retry:
         except OverflowError:
             wait = self.maximum
         return wait * (1 - self.jitter * random)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

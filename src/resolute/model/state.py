@@ -26,9 +26,13 @@ class StateError(ActivityError):
 
 
 class FlowState:
-    """The outputs so far by key, read-only. Inside and after a loop a key means its latest round."""
+    """The outputs so far by key, read-only. Inside and after a loop a key means its latest round.
 
-    __slots__ = ("_flow", "_input", "_outputs", "_rounds", "_where", "run_id")
+    Under the key of a gate stands a `GateAnswer`, of an each an `EachResult`, of child runs a `ChildrenResult`:
+    `state.get("approve", GateAnswer).approved`.
+    """
+
+    __slots__ = ("_flow", "_input", "_item", "_outputs", "_rounds", "_where", "run_id")
 
     def __init__(
         self,
@@ -38,18 +42,31 @@ class FlowState:
         outputs: Mapping[str, Any],
         rounds: Mapping[str, Sequence[Any]],
         where: str,
+        *,
+        item: Any = MISSING,
     ) -> None:
         self._flow = flow
         self._where = where
         self._input = input
         self._outputs = outputs
         self._rounds = rounds
+        self._item = item
         self.run_id = run_id
 
     @property
     def input(self) -> Any:
         """The run's input; the model given to `accepts(...)` where there is one."""
         return self._input
+
+    @property
+    def item(self) -> Any:
+        """The item of the innermost `then_each`; raises StateError outside of one."""
+        if self._item is MISSING:
+            raise StateError(
+                f'Flow "{self._flow}": step "{self._where}" reads state.item, but it stands in no then_each(...). '
+                "Read it inside a body, or read the list itself by its key."
+            )
+        return self._item
 
     @overload
     def __getitem__(self, key: str) -> Any: ...

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from resolute.cron import problem_with
 
 Overlap = Literal["allow", "skip", "queue"]
 CatchUp = Literal["latest", "all", "skip"]
+
+
+_NO_TEXTS: Final = 'schedule({!r}, timezone={!r}) takes texts: schedule("*/5 * * * *", timezone="Europe/Berlin").'
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Schedule:
 
     def problems(self) -> list[str]:
         found = []
-        fault = problem_with(self.cron, self.timezone)
+        texts = isinstance(self.cron, str) and isinstance(self.timezone, str)
+        fault = problem_with(self.cron, self.timezone) if texts else _NO_TEXTS.format(self.cron, self.timezone)
         if fault:
             found.append(fault)
         if self.overlap != "allow":
@@ -64,8 +68,8 @@ class Manual:
         return f"manual:{self.name}"
 
     def problems(self) -> list[str]:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", self.name):
-            return [f'manual("{self.name}") needs a name of letters, digits, ".", "_" and "-".']
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", self.name):
+            return [f'manual({self.name!r}) needs a name of letters, digits, ".", "_" and "-".']
         return []
 
 

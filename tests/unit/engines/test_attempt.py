@@ -17,13 +17,22 @@ from resolute.errors import AttemptTimeout, NodeMisuse
 from resolute.model.activity import Activity
 
 
+class MaySayNothing:
+    """An attempt that need not say that it lives."""
+
+    timeout = None
+
+    def silent_s(self) -> float | None:
+        return None
+
+
 def _attempt() -> Attempt:
     log = logging.LoggerAdapter(logging.getLogger("resolute.activity"), {})
     return Attempt("r", "f", "page", "page", 1, False, log, Memory({}), LedgerView(frozenset({"open"})), {}, "")
 
 
 async def _execute(made: Activity[Any, Any], timeout: timedelta = timedelta(minutes=1), **inputs: Any) -> Any:
-    return await execute(made, inputs, _attempt(), timeout, ThreadPerAttempt())
+    return await execute(made, inputs, _attempt(), timeout, ThreadPerAttempt(), set(), MaySayNothing())
 
 
 async def test_a_plain_function_runs_in_a_thread_of_its_own_and_knows_its_attempt() -> None:

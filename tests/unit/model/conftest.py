@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from resolute.model.reference import MissingValue
+from resolute.model.reference import MISSING, MissingValue
 
 settings.register_profile("resolute", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("resolute")
@@ -25,6 +25,8 @@ class RecordedScope:
     environment: Mapping[str, str] = field(default_factory=dict)
     now: datetime = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
     run_id: str = "run-1"
+    each: Any = MISSING
+    cursors: Mapping[str, Any] = field(default_factory=dict)
 
     def output(self, key: str) -> Any:
         if key not in self.outputs:
@@ -33,6 +35,16 @@ class RecordedScope:
 
     def input(self) -> Any:
         return self.given
+
+    def item(self) -> Any:
+        if self.each is MISSING:
+            raise MissingValue("item", "There is no item.")
+        return self.each
+
+    def cursor(self, name: str) -> Any:
+        if name not in self.cursors:
+            raise MissingValue(name, f'The cursor "{name}" has no value.')
+        return self.cursors[name]
 
     def env(self, name: str) -> str | None:
         return self.environment.get(name)

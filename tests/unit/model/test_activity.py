@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
@@ -13,6 +15,7 @@ from pydantic import BaseModel, Field, SecretStr
 from resolute.errors import InputError, NodeMisuse
 from resolute.model import activity as module
 from resolute.model.activity import Activity, Node, Secret, SecretText, activity
+from resolute.model.limit import RateLimit
 from resolute.model.refs import now, output, secret
 from resolute.model.retry import Retry
 
@@ -93,9 +96,9 @@ def test_calling_an_activity_makes_a_node_and_runs_nothing() -> None:
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (lambda: check(), 'check() lacks the argument "url".'),
-        (lambda: check("u", 1, 2), "check() takes 2 arguments, 3 were given."),
-        (lambda: check("u", url="v"), 'check() was given "url" twice.'),
+        (lambda: check(), 'check() lacks the argument "url". Write check(url=...).'),
+        (lambda: check("u", 1, 2), "check() takes 2 arguments, 3 were given. It takes: url, timeout_s."),
+        (lambda: check("u", url="v"), 'check() was given "url" twice, by its place and by name. Take one away.'),
         (lambda: check("u", timeout=1), 'check() has no argument "timeout". Did you mean "timeout_s"?'),
         (lambda: check("u", x=1), 'check() has no argument "x". It takes: url, timeout_s.'),
         (
@@ -111,7 +114,10 @@ def test_calling_an_activity_makes_a_node_and_runs_nothing() -> None:
             lambda: notify(text="x", tags=["a", 1]),
             "chat.notify(tags=...) does not take this value: 1: Input should be a valid string.",
         ),
-        (lambda: notify("x", text="x"), "chat.notify() takes its arguments by name, 1 were given without one."),
+        (
+            lambda: notify("x", text="x"),
+            "chat.notify() takes its arguments by name, 1 were given without one. It takes: text, token, tags.",
+        ),
         (
             lambda: check(check("u").as_("health")),
             'check(url=...) was given a node. Nodes hand values on by reference: write output("health") in its place.',
@@ -177,28 +183,48 @@ def test_every_node_method_returns_a_new_node() -> None:
     spare = check("v").as_("spare")
 
     changed = node.as_("a").with_retry(Retry(attempts=1)).with_timeout(timedelta(seconds=1)).or_else(spare).via("eu")
+    more = node.undo(spare).with_rate_limit(RateLimit(5)).with_heartbeat(timedelta(seconds=9))
 
     assert (node.key, node.retry, node.timeout, node.fallback, node.instance) == ("check", None, None, None, None)
     assert (changed.key, changed.retry, changed.timeout) == ("a", Retry(attempts=1), timedelta(seconds=1))
     assert (changed.fallback, changed.instance, changed.arguments) == (spare, "eu", node.arguments)
+    assert (node.compensation, node.rate_limit, node.heartbeat) == (None, None, None)
+    assert (more.compensation, more.rate_limit, more.heartbeat) == (spare, RateLimit(5), timedelta(seconds=9))
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda node: node.with_retry(3), "with_retry() takes a Retry(...), not 3."),
-        (lambda node: node.with_retry(Retry(attempts=0)), "Retry(attempts=0) must be 1 or more, or None for no limit."),
-        (lambda node: node.with_timeout(30), "with_timeout() takes a timedelta of more than nothing, not 30."),
+        (lambda node: node.with_retry(3), "with_retry() takes a Retry(attempts=...), not 3."),
+        (
+            lambda node: node.with_retry(Retry(attempts=0)),
+            "Retry(attempts=0) must be a whole number from 1, or None for no limit.",
+        ),
+        (
+            lambda node: node.with_timeout(30),
+            "with_timeout() takes a timedelta of more than nothing, not 30: timedelta(seconds=30).",
+        ),
         (
             lambda node: node.with_timeout(timedelta(0)),
-            "with_timeout() takes a timedelta of more than nothing, not datetime.timedelta(0).",
+            "with_timeout() takes a timedelta of more than nothing, not datetime.timedelta(0): timedelta(seconds=30).",
         ),
         (lambda node: node.or_else(None), "or_else() takes a node, not None: call the activity."),
         (lambda node: node.or_else(check), "or_else() takes a node, not <activity check>: call the activity."),
         (
             lambda node: node.or_else(node.as_("b"), after=60),
-            "or_else(after=...) takes a timedelta of more than nothing, not 60.",
+            "or_else(after=...) takes a timedelta of more than nothing, not 60: timedelta(minutes=5).",
         ),
+        (lambda node: node.undo(check), "undo() takes a node, not <activity check>: call the activity."),
+        (lambda node: node.with_rate_limit(5), "with_rate_limit() takes a RateLimit(5, per=...), not 5."),
+        (
+            lambda node: node.with_rate_limit(RateLimit(0)),
+            "RateLimit(0) takes a whole number of attempts from 1: RateLimit(5, per=...).",
+        ),
+        (
+            lambda node: node.with_heartbeat(30),
+            "with_heartbeat() takes a timedelta of more than nothing, not 30: timedelta(seconds=30).",
+        ),
+        (lambda node: node.via(None), 'via() takes the name of a provider instance, not None: via("eu").'),
     ],
 )
 def test_a_wrong_setting_is_kept_as_a_problem_of_the_node(
@@ -217,6 +243,31 @@ async def test_a_node_that_is_awaited_raises_with_the_fix() -> None:
         'Node "health" was awaited, but calling an activity only makes a node. '
         "Put it into a flow with .then(...); in tests, write await check.fn(...)."
     )
+
+
+@pytest.mark.parametrize("method", ["as_", "or_else", "undo", "via", "with_retry", "with_timeout", "with_rate_limit"])
+def test_a_forgotten_call_before_a_method_raises_with_the_fix(method: str) -> None:
+    """`check.as_("health")` lacks the call that makes the node."""
+    with pytest.raises(NodeMisuse) as caught:
+        getattr(notify, method)
+
+    assert str(caught.value) == (
+        f'"chat.notify" is an activity, and .{method}() is for its nodes. Call it first: notify(...).{method}(...).'
+    )
+
+
+def test_an_activity_looks_like_any_object_to_code_that_asks_for_attributes() -> None:
+    """It can be copied, and what it lacks is lacking."""
+    assert not hasattr(notify, "as_")
+    assert getattr(notify, "nope", None) is None
+    assert copy.copy(notify).name == "chat.notify"
+    with pytest.raises(AttributeError, match=r"^Activity has no attribute 'nope'$"):
+        _ = notify.nope
+
+
+def test_a_node_is_shown_by_its_key() -> None:
+    """Error texts that show a node stay short."""
+    assert repr(notify(text="x").as_("page")) == '<node "page" of chat.notify>'
 
 
 async def test_an_activity_that_is_awaited_raises_with_the_fix() -> None:
@@ -244,7 +295,7 @@ def test_an_activity_called_inside_an_activity_raises_with_the_fix(monkeypatch: 
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (lambda: activity(check), '"check" is an activity already. Take one of the two @activity away.'),
+        (lambda: activity(check), '"check" is an activity already. Put one decorator on the function, not two.'),
         (lambda: activity(5), "@activity was put on 5. It belongs on a function: async def or def."),
     ],
 )
@@ -328,6 +379,30 @@ def opaque(x: Opaque) -> Opaque:
 def unsettled() -> None: ...
 
 
+@activity(name=5, retry=3, timeout=30)
+def mistyped() -> None: ...
+
+
+@activity
+def mistaken(at: datetime.datetiem) -> None: ...
+
+
+class Broken(BaseModel):
+    where: Nowhere  # noqa: F821
+
+
+@activity
+def broken(given: Broken) -> None: ...
+
+
+class Row(TypedDict):
+    n: int
+
+
+@activity
+def tabular(row: Row) -> None: ...
+
+
 SECRET_OUTPUT = (
     "returns a secret type. Outputs are journalled; return the name of the secret, "
     "or read it with secret(...) where it is used."
@@ -358,7 +433,41 @@ SECRET_OUTPUT = (
         ),
         (
             unsettled,
-            ["Retry(coefficient=0.5) must be 1 or more.", "unsettled: the timeout must be more than nothing."],
+            [
+                "Retry(coefficient=0.5) must be a number from 1.",
+                "unsettled: @activity(timeout=...) takes a timedelta of more than nothing, "
+                "not datetime.timedelta(days=-1, seconds=86399).",
+            ],
+        ),
+        (
+            mistyped,
+            [
+                '@activity(name=5) takes a text on one line, such as name="chat.notify".',
+                "5: @activity(retry=...) takes a Retry(...), not 3.",
+                "5: @activity(timeout=...) takes a timedelta of more than nothing, not 30.",
+            ],
+        ),
+        (
+            mistaken,
+            [
+                "mistaken: a type in the signature is not known: "
+                "type object 'datetime.datetime' has no attribute 'datetiem'. Define or import it before."
+            ],
+        ),
+        (
+            broken,
+            [
+                "broken: a type in the signature is not known: name 'Nowhere' is not defined. "
+                "Define or import it before."
+            ],
+        ),
+        pytest.param(
+            tabular,
+            [
+                "tabular: a type in the signature cannot be checked. "
+                "Please use `typing_extensions.TypedDict` instead of `typing.TypedDict` on Python < 3.12."
+            ],
+            marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes any TypedDict there"),
         ),
     ],
     ids=repr,
@@ -368,9 +477,10 @@ def test_faults_of_the_declaration_are_found(declared: Activity[Any, Any], probl
     assert declared.type_problems() == problems
 
 
-def test_an_activity_with_an_unknown_type_can_still_make_nodes() -> None:
-    """The unknown name is one of the problems of `build()`, not a NameError on import."""
-    assert unknown("anything").problems == ()
+@pytest.mark.parametrize("declared", [unknown, mistaken, broken, tabular], ids=repr)
+def test_an_activity_with_an_unknown_type_can_still_make_nodes(declared: Activity[Any, Any]) -> None:
+    """What is wrong with the type is one of the problems of `build()`, not an error on import."""
+    assert declared({"n": 1}).problems == ()
 
 
 def test_a_class_unknown_to_pydantic_is_checked_by_instance() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,21 @@ from pydantic import BaseModel
 from resolute.errors import FlowError
 from resolute.model.activity import Activity, Node, activity
 from resolute.model.flow import FlowBuilder, flow, steps
-from resolute.model.recipe import Flow, FlowWarning
+from resolute.model.recipe import Cursor, Flow, FlowWarning
+from resolute.model.reference import MISSING
 from resolute.model.refs import output
-from resolute.model.steps import Branch, Loop, NodeStep, Sleep
+from resolute.model.steps import (
+    Advance,
+    Branch,
+    Children,
+    Each,
+    Gate,
+    Loop,
+    NodeStep,
+    Parallel,
+    Sleep,
+    walk_steps,
+)
 from resolute.model.trigger import manual, schedule
 
 MINUTE = timedelta(minutes=1)
@@ -173,6 +185,77 @@ def test_a_loop_holds_what_it_was_given() -> None:
     assert short.build().steps == (Loop("poll", (NodeStep(node),), always, timedelta(0), MINUTE, None, "fail"),)
 
 
+def test_a_parallel_holds_a_branch_for_each_part() -> None:
+    """A fragment is one branch with several steps."""
+    first, second = a(), a("b")
+
+    built = start().then_parallel("both", first, steps(second).then_sleep(MINUTE)).build()
+
+    assert built.steps == (Parallel("both", ((NodeStep(first),), (NodeStep(second), Sleep("b~sleep", MINUTE)))),)
+
+
+def test_an_each_holds_what_it_was_given() -> None:
+    """List, body, and how many at a time, with their defaults."""
+    node = a()
+    full = start().then_each("all", over=[1], body=steps(node), limit=3, keep_going=False, on_error="continue")
+    short = start().then_each("all", over=(1, 2), body=node)
+
+    assert full.build().steps == (Each("all", [1], (NodeStep(node),), 3, False, "continue"),)
+    assert short.build().steps == (Each("all", (1, 2), (NodeStep(node),), 10, True, "fail"),)
+
+
+def test_a_gate_holds_what_it_was_given() -> None:
+    """How long it waits, and what no answer or a rejection means."""
+    built = start().then_gate("ok", timeout=MINUTE, on_timeout="continue", on_reject="continue").then_gate("go").build()
+
+    assert built.steps == (Gate("ok", MINUTE, "continue", "continue"), Gate("go", None, "fail", "fail"))
+    assert built.gates == ("ok", "go")
+
+
+def test_children_hold_the_flow_or_its_name() -> None:
+    """A flow that was given is known by that; by name it is found among those of the worker."""
+    child = flow("child").triggered_by(manual()).then(a()).build()
+
+    built = start().then_children("by_flow", child, inputs=[1], limit=2).then_children("by_name", "child", inputs=[])
+
+    assert built.build().steps == (
+        Children("by_flow", "child", [1], 2, "fail", child),
+        Children("by_name", "child", [], 10, "fail", None),
+    )
+
+
+def test_a_flow_keeps_its_cursors_and_its_time() -> None:
+    """A start is of the declared type from then on, however it was written."""
+    built = (
+        start()
+        .with_timeout(MINUTE)
+        .with_cursor("seen", int)
+        .with_cursor("since", datetime, start="2026-01-01T00:00:00Z")
+        .then_advance("seen", 5)
+        .build()
+    )
+
+    assert (built.timeout, built.steps) == (MINUTE, (Advance("start~advance", "seen", 5),))
+    assert built.cursors == {
+        "seen": Cursor("seen", int, MISSING),
+        "since": Cursor("since", datetime, datetime(2026, 1, 1, tzinfo=UTC)),
+    }
+    assert built.cursors["seen"].adapter.validate_python("7") == 7
+
+
+def test_every_step_stands_at_every_level() -> None:
+    """In a branch of a parallel in a `when` in a loop in an each, and in a fragment of that."""
+    deep = (
+        steps()
+        .then_each("all", over=[1], body=steps().then_parallel("both", a(), steps().then_gate("ok")))
+        .when(always, key="w", then=steps().then_children("c", "child", inputs=[]).then_advance("seen", 1))
+    )
+
+    built = start().with_cursor("seen", int).then_loop("poll", deep, until=always, at_most=1).build()
+
+    assert [step.key for step in walk_steps(built.steps)] == ["poll", "all", "both", "a", "ok", "w", "c", "c~advance"]
+
+
 def test_a_condition_may_stand_wherever_a_predicate_may() -> None:
     """Comparisons of references are tests as they are."""
     condition = output("a") == 1
@@ -200,70 +283,3 @@ def test_a_flow_with_problems_is_not_warned_of() -> None:
     """First the faults, then the rest."""
     with pytest.raises(FlowError):
         start().then(Page(work.fn, name="page")(), work).build()
-
-
-BASE = start().then(a(), a("b")).when(always, key="w", then=a("c"), otherwise=a("d")).then_sleep(MINUTE, key="s")
-
-
-@pytest.mark.parametrize(
-    "same",
-    [
-        start().then(a(), a("b")).when(always, key="w", then=a("c"), otherwise=a("d")).then_sleep(MINUTE, key="s"),
-        start()
-        .then(a(), a("b"))
-        .when(lambda s: False, key="w", then=a("c"), otherwise=a("d"))
-        .then_sleep(2 * MINUTE, key="s"),
-        start()
-        .then(steps(a(), a("b")))
-        .when(always, key="w")
-        .then(a("c"))
-        .otherwise()
-        .then(a("d"))
-        .end_when()
-        .then_sleep(MINUTE, key="s"),
-        BASE.accepts(Alert).returns(1).triggered_by(manual("m")).on_failure(a("x")),
-        start()
-        .then(a().with_timeout(MINUTE), a("b").via("eu"))
-        .when(always, key="w", then=a("c"), otherwise=a("d"))
-        .then_sleep(MINUTE, key="s"),
-    ],
-)
-def test_the_fingerprint_ignores_what_a_journal_does_not_depend_on(same: FlowBuilder) -> None:
-    """Tests, times, inputs, triggers and settings may change while runs are in flight."""
-    assert same.build().fingerprint == BASE.build().fingerprint
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        start().then(a("b"), a()),
-        start().then(a()),
-        start().then(a("renamed"), a("b")),
-        start().then(a(), Activity(work.fn, name="other")().as_("b")),
-        start().then(a().or_else(a("b"))),
-        start().then(a()).when(always, key="b", then=a("c")),
-        start().then(a()).then_sleep(MINUTE, key="b"),
-        start().then(a()).then_loop("b", a("c"), until=always, at_most=1),
-    ],
-)
-def test_the_fingerprint_tells_changed_steps_apart(other: FlowBuilder) -> None:
-    """Key, activity, kind, order and fallback of a step are what a journal is read by."""
-    assert other.build().fingerprint != start().then(a(), a("b")).build().fingerprint
-
-
-def test_the_fingerprint_tells_nesting_apart() -> None:
-    """The same keys at another depth or in the other arm are another flow."""
-    shapes = [
-        start().when(always, key="w", then=steps(a(), a("b"))),
-        start().when(always, key="w", then=a()).then(a("b")),
-        start().when(always, key="w", then=a(), otherwise=a("b")),
-        start().then_loop("w", steps(a(), a("b")), until=always, at_most=1),
-        start().then_loop("w", a(), until=always, at_most=1).then(a("b")),
-    ]
-
-    assert len({shape.build().fingerprint for shape in shapes}) == len(shapes)
-
-
-def test_the_fingerprint_is_the_same_in_every_process() -> None:
-    """It is stored with each run and compared after a restart."""
-    assert start().then(a()).build().fingerprint == "26122b77306b05a7"

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from resolute.errors import NodeMisuse, ResoluteError
-from resolute.model.refs import env, input_data, now, output, run_id, secret, text
+from resolute.model.activity import activity
+from resolute.model.refs import cursor, env, input_data, item, now, output, run_id, secret, text
 
 NO_VALUE = "but it has no value before the run."
 AS_TEXT = 'Build the text with text("... {health.message}"), or in an activity.'
@@ -64,6 +65,8 @@ async def test_a_reference_that_is_awaited_raises_with_the_fix() -> None:
     [
         (output("a.b", "c.d"), 'output("a.b", "c.d")'),
         (input_data("a"), 'input_data("a")'),
+        (item("a"), 'item("a")'),
+        (cursor("a"), 'cursor("a")'),
         (secret("TOKEN"), 'secret("TOKEN")'),
         (env("HOST"), 'env("HOST")'),
         (run_id(), "run_id()"),
@@ -89,6 +92,18 @@ def test_every_kind_of_reference_refuses_to_become_text(reference: object, shown
             f'input_data("a") was asked for its .b, {NO_VALUE} Write input_data("a.b").',
         ),
         (
+            lambda: item()["a.b"],
+            f'item() was asked for its [\'a.b\'], {NO_VALUE} Write item("", "a.b").',
+        ),
+        (
+            lambda: item("a").b,
+            f'item("a") was asked for its .b, {NO_VALUE} Write item("a.b").',
+        ),
+        (
+            lambda: cursor("since").year,
+            f'cursor("since") was asked for its .year, {NO_VALUE} {AS_VALUE}',
+        ),
+        (
             lambda: input_data().b,
             f'input_data("") was asked for its .b, {NO_VALUE} Write input_data("b").',
         ),
@@ -96,6 +111,40 @@ def test_every_kind_of_reference_refuses_to_become_text(reference: object, shown
 )
 def test_a_method_or_field_of_a_reference_raises_with_the_fix(use: Callable[[], Any], fix: str) -> None:
     """What mypy lets pass, because the reference is typed as its value, fails in the flow's file all the same."""
+    with pytest.raises(NodeMisuse) as caught:
+        use()
+
+    assert str(caught.value) == fix
+
+
+@activity
+def check() -> int: ...
+
+
+@pytest.mark.parametrize(
+    ("use", "fix"),
+    [
+        (
+            lambda: output(check().as_("disk")),
+            'output() was given a node. An output is read by its key: output("disk").',
+        ),
+        (
+            lambda: item(check()),
+            'item() was given a node. An output is read by its key: output("check").',
+        ),
+        (lambda: output(5), 'output() takes a path, not 5: output("health.status").'),
+        (lambda: input_data(None), 'input_data() takes a path, not None: input_data("health.status").'),
+        (
+            lambda: output("disks", 0),
+            'output() takes texts as further keys, not 0: output("disks", "0").',
+        ),
+        (lambda: secret(""), "secret() takes a name, not '': secret(\"SLACK_TOKEN\")."),
+        (lambda: env(5), 'env() takes a name, not 5: env("REGION").'),
+        (lambda: cursor(None), 'cursor() takes a name, not None: cursor("since").'),
+    ],
+)
+def test_a_reference_to_what_is_no_name_raises_with_the_fix(use: Callable[[], Any], fix: str) -> None:
+    """Keys, paths and names are texts; a node is read by its key."""
     with pytest.raises(NodeMisuse) as caught:
         use()
 

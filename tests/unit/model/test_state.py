@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from resolute.errors import ActivityError
 from resolute.model.activity import activity
+from resolute.model.outcomes import GateAnswer
 from resolute.model.state import FlowState, StateError
 
 
@@ -29,9 +31,11 @@ def check() -> Health: ...
 HEALTH = Health(state="critical", code=7)
 
 
-def state(outputs: dict[str, Any] | None = None, rounds: dict[str, list[Any]] | None = None) -> FlowState:
+def state(
+    outputs: dict[str, Any] | None = None, rounds: dict[str, list[Any]] | None = None, **settings: Any
+) -> FlowState:
     known = {"health": HEALTH, "count": 3, "raw": {"status": "ok"}, "none": None} if outputs is None else outputs
-    return FlowState("disk-full", "run-1", {"host": "web-1"}, known, rounds or {}, "worse")
+    return FlowState("disk-full", "run-1", {"host": "web-1"}, known, rounds or {}, "worse", **settings)
 
 
 def test_an_output_is_read_by_its_key_or_its_node() -> None:
@@ -46,6 +50,31 @@ def test_an_output_is_read_by_its_key_or_its_node() -> None:
 def test_the_input_and_the_run_id_are_at_hand() -> None:
     """A predicate may look at what started the run."""
     assert (state().input, state().run_id) == ({"host": "web-1"}, "run-1")
+
+
+@pytest.mark.parametrize("item", [None, 0, {"name": "Ada"}])
+def test_the_item_of_an_each_is_at_hand(item: object) -> None:
+    """A predicate in its body decides for one item."""
+    assert state(item=item).item is item
+
+
+def test_an_item_outside_of_an_each_is_told() -> None:
+    """There is nothing that it could mean."""
+    with pytest.raises(StateError) as caught:
+        _ = state().item
+
+    assert str(caught.value) == (
+        'Flow "disk-full": step "worse" reads state.item, but it stands in no then_each(...). '
+        "Read it inside a body, or read the list itself by its key."
+    )
+
+
+def test_the_answer_of_a_gate_is_read_like_an_output() -> None:
+    """The models of gates, each and children stand under the keys of their steps."""
+    answer = GateAnswer(outcome="approved", by="ada", at=datetime(2026, 7, 1, tzinfo=UTC))
+
+    assert state({"ok": answer})["ok"] is answer
+    assert state({"ok": answer}).get("ok", GateAnswer).approved
 
 
 def test_a_key_can_be_asked_for() -> None:

@@ -61,7 +61,7 @@ def test_all_faults_of_a_schedule_are_told() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["", "two words", "-x", "a/b", "x" * 101, "ü"])
-def test_a_manual_trigger_needs_a_plain_name(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "two words", "-x", "a/b", "x" * 101, "ü", 5, None])
+def test_a_manual_trigger_needs_a_plain_name(name: Any) -> None:
     """The name is typed on command lines and stands in ids."""
-    assert manual(name).problems() == [f'manual("{name}") needs a name of letters, digits, ".", "_" and "-".']
+    assert manual(name).problems() == [f'manual({name!r}) needs a name of letters, digits, ".", "_" and "-".']

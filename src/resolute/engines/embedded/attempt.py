@@ -7,7 +7,7 @@ import contextvars
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from resolute.context import Attempt, set_current
 from resolute.engines.embedded.threads import Threads
@@ -17,17 +17,34 @@ from resolute.model.activity import Activity
 log = logging.getLogger("resolute.run")
 
 
+class Silence(Protocol):
+    """How long an attempt may say nothing."""
+
+    timeout: timedelta | None
+
+    def silent_s(self) -> float | None:
+        """Seconds left until it has been silent for too long; None when it may be."""
+        ...
+
+
 async def execute(
     activity: Activity[Any, Any],
     inputs: Mapping[str, Any],
     attempt: Attempt,
     timeout: timedelta,
     threads: Threads,
+    under_way: set[asyncio.Task[Any]],
+    silence: Silence,
 ) -> Any:
     """What the activity returns.
 
+    Args:
+        under_way: the attempt is in there while it runs; cancelling it ends it.
+        silence: tells when it has said nothing for too long.
+
     Raises:
-        AttemptTimeout: it did not return in time; it was cancelled, and what it still does is dropped.
+        AttemptTimeout: it did not return, or say that it lives, in time; it was cancelled, and what it still does is
+            dropped.
         Exception: whatever it raises.
     """
 
@@ -45,21 +62,42 @@ async def execute(
             ) from error
 
     task = asyncio.create_task(call(), context=contextvars.copy_context())
+    under_way.add(task)
     try:
-        await asyncio.wait({task}, timeout=timeout.total_seconds())
+        late = await _until(task, timeout, silence)
     except asyncio.CancelledError:
         task.cancel()
         raise
-    if not task.done():
-        task.add_done_callback(lambda late: _dropped(late, attempt))
+    finally:
+        under_way.discard(task)
+    if late:
+        task.add_done_callback(lambda ended: _dropped(ended, attempt))
         task.cancel()
-        raise AttemptTimeout(
-            f"{activity.name} did not return within {timeout}. It was given up; "
-            "give the node more time with .with_timeout(...), or the function its own time limits."
-        )
+        raise AttemptTimeout(f"{activity.name} {late}")
     if task.cancelled():
         raise ActivityError(f"{activity.name} cancelled itself.")
     return task.result()
+
+
+async def _until(task: asyncio.Task[Any], timeout: timedelta, silence: Silence) -> str:
+    """Wait for the end of an attempt; why it is given up, "" when it has ended by itself."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + timeout.total_seconds()
+    while True:
+        left_s, silent_s = ends_at - loop.time(), silence.silent_s()
+        if left_s <= 0:
+            return (
+                f"did not return within {timeout}. It was given up; "
+                "give the node more time with .with_timeout(...), or the function its own time limits."
+            )
+        if silent_s is not None and silent_s <= 0:
+            return (
+                f"said nothing for {silence.timeout}. It was given up; "
+                "call current().heartbeat() more often, or give the node more time with .with_heartbeat(...)."
+            )
+        await asyncio.wait({task}, timeout=left_s if silent_s is None else min(left_s, silent_s))
+        if task.done():
+            return ""
 
 
 def _dropped(task: asyncio.Task[Any], attempt: Attempt) -> None:

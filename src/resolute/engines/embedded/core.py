@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from resolute.clock import Clock, Randomness
 from resolute.engine import RunView
-from resolute.engines.embedded.store import Store
+from resolute.engines.embedded.limits import Limits
+from resolute.engines.embedded.store import PutMemory, Store
 from resolute.engines.embedded.threads import Threads
 from resolute.errors import ConfigError
+from resolute.hooks import Hooks
 from resolute.jsontypes import JsonValue
 from resolute.ledger.incident_log import IncidentLog, KeyGone
 from resolute.ledger.intent import PagingService
@@ -22,6 +24,27 @@ from resolute.secrets import Secrets
 
 #: Name of a secret that was handed to `start` and lives only in the memory of this process.
 IN_MEMORY = "input:"
+
+
+def cursors_of(flow: str) -> str:
+    """The memory in which a flow's cursors are kept; no flow has such a name."""
+    return f"~cursors:{flow}"
+
+
+class Children(Protocol):
+    """How a run starts others."""
+
+    async def start(self, flow: str, input: JsonValue, run_id: str, parent_no: int) -> RunView:
+        """The run of this flow, input and id, with its result once it has finished; started unless it was.
+
+        Raises:
+            EngineError, InputError: it cannot be started.
+        """
+        ...
+
+    async def stop(self, run_id: str, reason: str) -> RunView | None:
+        """The run, cancelled unless it has ended; None when it was never started."""
+        ...
 
 
 @dataclass
@@ -34,7 +57,9 @@ class Core:
         run_secrets: run id → secret inputs by name.
         memory: flow → its memory as it is on disk.
         wake: called with ledger rows whose waiter has something to do.
-        start_child: starts the run of this flow, input and id for the run of this number, or finds it.
+        hooks: who hears of what is on disk.
+        children: starts and stops the runs that runs start.
+        outlines: the fingerprints whose outline the store has.
     """
 
     store: Store
@@ -47,11 +72,15 @@ class Core:
     paging: dict[tuple[str, str], PagingService]
     slots: asyncio.Semaphore
     wake: Callable[[Sequence[Row]], None]
-    start_child: Callable[[str, JsonValue, str, int], Awaitable[RunView]]
+    children: Children
+    hooks: Hooks = field(default_factory=Hooks)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     digest_key: bytes = b""
     run_secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     memory: dict[str, dict[str, str]] = field(default_factory=dict)
+    outlines: set[str] = field(default_factory=set)
+    limits: Limits = field(default_factory=Limits)
+    _cursors: dict[tuple[str, str], str] = field(default_factory=dict)
     log: IncidentLog = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +126,20 @@ class Core:
                 f'The provider "{service}"{via} was not given to the worker: Worker(..., providers=[...]).'
             )
         return found
+
+    def remember(self, op: PutMemory) -> None:
+        """Know a write to a memory that is on disk now. Attempts keep what they were given, so it makes new data."""
+        known = {key: text for key, text in self.memory.get(op.flow, {}).items() if key != op.key}
+        self.memory[op.flow] = known if op.text is None else {**known, op.key: op.text}
+
+    def cursor(self, flow: str, name: str) -> str | None:
+        """A cursor as it was decided last, on disk or not yet: nothing later can be durable before that."""
+        decided = self._cursors.get((flow, name))
+        return self.memory.get(cursors_of(flow), {}).get(name) if decided is None else decided
+
+    def move_cursor(self, flow: str, name: str, text: str) -> None:
+        """Know where a cursor was decided to be."""
+        self._cursors[flow, name] = text
 
     async def memory_of(self, flow: str) -> dict[str, str]:
         """A flow's memory as it is on disk."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import FIRST_COMPLETED
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from resolute.engine import FINISHED, StepFailed
+from resolute.engine import FINISHED, Fault, RunStatus, RunStopped, StepFailed
+from resolute.engines.embedded.branches import LONGEST_NAP_S, Parked
+from resolute.engines.embedded.changed_flow import misfit
 from resolute.engines.embedded.core import Core
-from resolute.engines.embedded.live_run import LiveRun, Parked
-from resolute.engines.embedded.store import Entry, Op, RunRow
+from resolute.engines.embedded.live_run import LiveRun
+from resolute.engines.embedded.page_send import leave_pages
+from resolute.engines.embedded.store import SCHEMA_VERSION, Entry, Op, PutOutline, RunRow
 from resolute.engines.embedded.timers import Timers
 from resolute.engines.embedded.views import ended
-from resolute.errors import EngineError, OutputError, ReplayMismatch, StoreError
+from resolute.errors import EngineError, OutputError, ReplayMismatch, StoreDamaged, StoreError
 from resolute.interpreter import interpret
 from resolute.ledger.row import Row
 from resolute.model.codec import NotJournalable, describe, to_plain, to_text
+from resolute.model.recipe import Flow
 
 log = logging.getLogger("resolute.engine")
 
@@ -32,7 +37,7 @@ class Driver:
     Attributes:
         drives_all: False drives only the runs in `own`.
         live, tasks: what is in memory, by run number.
-        cancelling: runs that nothing may wake any more.
+        barred: runs that nothing may wake any more.
         watchers: who waits for a run to finish, by run id.
         broken: ends with an error when the engine cannot go on.
     """
@@ -45,12 +50,13 @@ class Driver:
         self.live: dict[int, LiveRun] = {}
         self.tasks: dict[int, asyncio.Task[None]] = {}
         self.own: set[int] = set()
-        self.cancelling: set[int] = set()
+        self.barred: set[int] = set()
         self.watchers: dict[str, set[asyncio.Future[None]]] = {}
         self.stopping = False
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._max_live = max_live
         self._again: set[int] = set()
+        self._loading: dict[int, asyncio.Future[None]] = {}
 
     def drive(self, row: RunRow, entries: Sequence[Entry], *, batch: Sequence[Op] = ()) -> LiveRun:
         live = LiveRun(self.core, row, entries, batch=batch)
@@ -65,15 +71,36 @@ class Driver:
 
     def wake(self, run_no: int) -> None:
         """Walk a run again, now or as soon as its present walk has ended."""
-        if run_no in self.cancelling:
+        if run_no in self.barred:
             return
-        if run_no in self.tasks:
+        live = self.live.get(run_no)
+        if live is not None and not live.branches.left:
+            live.branches.wake()
+        elif run_no in self.tasks:
             self._again.add(run_no)
         elif not self.stopping and (self.drives_all or run_no in self.own):
             self._begin(run_no, self._load_and_walk(run_no))
 
+    async def in_memory(self, run_no: int) -> LiveRun | None:
+        """The run while it can take orders; None when it is not in memory, nor about to enter or leave it."""
+        while (task := self.tasks.get(run_no)) is not None:
+            live = self.live.get(run_no)
+            if live is None:
+                loading = self._loading.get(run_no)
+                await asyncio.wait({task} if loading is None else {task, loading}, return_when=FIRST_COMPLETED)
+            elif live.branches.left or live.row.status in FINISHED:
+                await asyncio.wait({task})
+            else:
+                return live
+        return None
+
     async def _load_and_walk(self, run_no: int) -> None:
-        row, entries = await self.core.store.load(run_no)
+        loaded = self._loading[run_no] = asyncio.get_running_loop().create_future()
+        try:
+            row, entries = await self.core.store.load(run_no)
+        finally:
+            del self._loading[run_no]
+            loaded.set_result(None)
         if row.status in FINISHED:
             return
         live = self.live[run_no] = LiveRun(self.core, row, entries)
@@ -83,49 +110,99 @@ class Driver:
 
     async def _walk(self, live: LiveRun) -> None:
         """Walk the run as far as it goes now."""
-        now = self.core.clock.now
-        recipe = self.core.flows.get(live.row.flow)
         try:
+            recipe = self.core.flows.get(live.row.flow)
             if recipe is None:
                 raise ReplayMismatch(
                     f'The flow "{live.row.flow}" is not among the flows of this worker. Add it, or cancel the run.'
                 )
-            live.begin(recipe)
+            await self._fit(live, recipe)
+            await live.begin(recipe)
+            self._watch_deadline(live, recipe)
             result = await interpret(recipe, live)
-            output = self.core.secrets.scrub_json(to_text(to_plain(result)))
-            live.put_run(status="succeeded", output=output, **ended(now()))
+            output = live.keep(self.core.secrets.scrub_json(to_text(to_plain(result))))
+            live.put_run(status="succeeded", output=output, **ended(self.core.clock.now()))
         except Parked:
             await live.flush()
             return
+        except RunStopped as stopped:
+            self._stopped(live, stopped)
         except StepFailed as failure:
-            live.put_run(status="failed", error=failure.error, error_key=failure.key, **ended(now()))
-            log.error("run %s of %s failed at %s: %s", live.run_id, live.row.flow, failure.key, failure.error)
+            error = live.kept(failure.error + _not_undone(failure.undo_faults))
+            live.put_run(status="failed", error=error, error_key=failure.key, **ended(self.core.clock.now()))
+            log.error("run %s of %s failed at %s: %s", live.run_id, live.row.flow, failure.key, error)
         except NotJournalable as error:
-            live.put_run(status="failed", error=f"The run's result cannot be kept: {error}.", **ended(now()))
-        except (ReplayMismatch, OutputError, ValidationError) as error:
+            reason = f"The run's result cannot be kept: {error}."
+            live.put_run(status="failed", error=reason, **ended(self.core.clock.now()))
+        except (ReplayMismatch, OutputError, ValidationError, StoreDamaged) as error:
             reason = describe(error) if isinstance(error, ValidationError) else str(error)
-            live.put_run(status="needs_attention", error=reason, **ended(now()))
+            live.put_run(status="needs_attention", error=reason, **ended(self.core.clock.now()))
             log.error("run %s needs attention: %s", live.run_id, reason)
-            live.leave_pages()
+            leave_pages(live)
         except StoreError:
             raise
         except Exception as error:  # a fault that nobody foresaw ends this run alone, and loudly
             reason = self.core.secrets.scrub(f"{type(error).__name__}: {error}")
-            live.put_run(status="failed", error=f"The run failed in an unforeseen way: {reason}", **ended(now()))
+            unforeseen = f"The run failed in an unforeseen way: {reason}"
+            live.put_run(status="failed", error=unforeseen, **ended(self.core.clock.now()))
             log.exception("run %s of %s failed in an unforeseen way", live.run_id, live.row.flow)
-            live.leave_pages()
+            leave_pages(live)
         await live.flush()
         self.finished(live.run_id)
         if live.row.trigger.startswith(CHILD_OF):
             self.wake(int(live.row.trigger.removeprefix(CHILD_OF)))
 
+    def _stopped(self, live: LiveRun, stopped: RunStopped) -> None:
+        status: RunStatus = "cancelled" if stopped.failure is None else "failed"
+        error = live.kept(str(stopped) + _not_undone(stopped.undo_faults))
+        live.put_run(status=status, error=error, **ended(self.core.clock.now()))
+        level = logging.INFO if stopped.failure is None else logging.ERROR
+        log.log(level, "run %s of %s %s: %s", live.run_id, live.row.flow, status, error)
+
+    async def _fit(self, live: LiveRun, recipe: Flow) -> None:
+        """See that the run can go on under its flow as it is now; raises ReplayMismatch."""
+        row, store = live.row, self.core.store
+        if row.fingerprint == recipe.fingerprint:
+            return
+        if live.entries:
+            outline = await store.outline(row.fingerprint)
+            reason = await misfit(
+                recipe, row, list(live.entries.values()), outline, lambda digest: store.large(row.no, digest)
+            )
+            if reason:
+                raise ReplayMismatch(reason)
+        live.put_run(fingerprint=recipe.fingerprint, has_undo=recipe.has_undo, schema_version=SCHEMA_VERSION)
+        for op in self.outline_of(recipe):
+            live.add(op)
+
+    def outline_of(self, recipe: Flow) -> list[Op]:
+        """What has to be written with the first run of a flow, so that a later version can be compared with it."""
+        if recipe.fingerprint in self.core.outlines:
+            return []
+        self.core.outlines.add(recipe.fingerprint)
+        return [PutOutline(recipe.fingerprint, recipe.name, recipe.outline)]
+
+    def _watch_deadline(self, live: LiveRun, recipe: Flow) -> None:
+        """Stop the run when its time is over; the clock is looked at again and again, for it may jump."""
+        row = live.row
+        if row.deadline_at is None or row.stop or row.status in FINISHED or self.live.get(row.no) is not live:
+            return
+        left_s = (row.deadline_at - self.core.clock.now()).total_seconds()
+        if left_s <= 0:
+            live.stop("timed_out", f"The run did not end within {recipe.timeout or row.deadline_at - row.created_at}.")
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_later(min(left_s, LONGEST_NAP_S), self._watch_deadline, live, recipe)
+
     def _left(self, run_no: int, task: asyncio.Task[None]) -> None:
         """The run has left memory."""
         del self.tasks[run_no]
         live = self.live.pop(run_no, None)
-        if live is not None and not live.started.done():
-            live.started.set_result(None)
         error = None if task.cancelled() else task.exception()
+        if live is not None and not live.started.done():
+            lost = EngineError(f'The worker ended before run "{live.run_id}" was on disk. Start it again.')
+            live.started.set_exception(error or lost)
+            live.started.exception()  # seen: mostly nobody waits for it
         if error is not None:
             self.broke(error)
         elif not self.stopping:
@@ -167,3 +244,10 @@ class Driver:
         for watcher in self.watchers.pop(run_id, ()):
             if not watcher.done():
                 watcher.set_result(None)
+
+
+def _not_undone(faults: Sequence[Fault]) -> str:
+    """What could not be undone, as the rest of an error."""
+    if not faults:
+        return ""
+    return f" Not undone: {'; '.join(f'{fault.position}: {fault.error}' for fault in faults)}"

@@ -15,24 +15,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from resolute.clock import Clock, Randomness, new_id
-from resolute.engine import FINISHED, RunQuery, RunView
+from resolute.engine import FINISHED, RunQuery, RunView, SignalOutcome
 from resolute.engines.embedded.core import IN_MEMORY, Core
 from resolute.engines.embedded.driver import CHILD_OF, Driver
+from resolute.engines.embedded.large import LARGE_CHARS, digest_of, refer
+from resolute.engines.embedded.limits import LIMITS
+from resolute.engines.embedded.orders import Orders
 from resolute.engines.embedded.recovery import end_interrupted, recover
-from resolute.engines.embedded.request import check_run_id, check_same, input_digest, input_text, no_gate, not_found
-from resolute.engines.embedded.store import Op, PutTick, RunRow, Store
+from resolute.engines.embedded.request import check_run_id, check_same, input_digest, input_text
+from resolute.engines.embedded.store import Op, PutLarge, PutTick, RunRow, Store
 from resolute.engines.embedded.threads import ThreadPerAttempt, Threads
 from resolute.engines.embedded.timers import Timers
-from resolute.engines.embedded.views import ended, view
+from resolute.engines.embedded.views import view, with_large
 from resolute.errors import EngineError
+from resolute.hooks import Hook, Hooks
 from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import PagingService
-from resolute.ledger.row import Row
 from resolute.model.recipe import Flow
 from resolute.secrets import Secrets, digest
-
-#: How often a row is looked at that settles by itself.
-SETTLE_CHECK_S = 0.02
 
 
 class EmbeddedEngine:
@@ -44,6 +44,7 @@ class EmbeddedEngine:
         providers, paging: provider instances by (kind, instance), and those that send events.
         drives_all: False drives only runs that this object started, and nothing else in the store.
         max_concurrent: attempts at the same time.
+        hooks: called with each `RunEvent` once it is on disk.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class EmbeddedEngine:
         environ: Mapping[str, str] | None = None,
         max_concurrent: int = 100,
         drives_all: bool = True,
+        hooks: Iterable[Hook] = (),
     ) -> None:
         self.core = Core(
             store=store,
@@ -72,12 +74,14 @@ class EmbeddedEngine:
             paging=dict(paging or {}),
             slots=asyncio.Semaphore(max_concurrent),
             wake=lambda rows: self._driver.wake_rows(rows),
-            start_child=self._start_child,
+            children=_ChildRuns(self),
+            hooks=Hooks(hooks),
             environ=os.environ if environ is None else environ,
         )
         self.drives_all = drives_all
         self._driver = Driver(self.core, drives_all=drives_all, max_live=max(4 * max_concurrent, 100))
         self._timers = self._driver.timers = Timers(self._driver, self.tick)
+        self._orders = Orders(self.core, self._driver)
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._next_no = 1
 
@@ -90,6 +94,7 @@ class EmbeddedEngine:
             undo.push_async_callback(self.core.store.close)
             self.core.digest_key = opened.digest_key
             self._next_no = opened.next_run_no
+            self.core.limits.load(await self.core.store.memory(LIMITS))
             changed = self.core.log.load(opened.rows, opened.next_row_id)
             if changed:
                 await self.core.store.commit(changed)
@@ -119,7 +124,7 @@ class EmbeddedEngine:
         driver.stopping = True
         await self._timers.end()
         for live in driver.live.values():
-            live.leaving = True
+            live.branches.leave()
         busy = [driver.tasks[no] for no, live in driver.live.items() if live.attempting]
         if busy:
             await _wait(busy, grace, hurry or asyncio.Event())
@@ -128,6 +133,7 @@ class EmbeddedEngine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.core.hooks.close(0.0 if hurry is not None and hurry.is_set() else grace.total_seconds())
         interrupted = [
             replace(entry, status="waiting", due_at=self.core.clock.now())
             for run in left
@@ -186,20 +192,11 @@ class EmbeddedEngine:
                 return await self._existing(existing, wanted, scheduled_at, secrets, also)
             for value in (secrets or {}).values():
                 self.core.secrets.remember(value)
-            row = RunRow(
-                no=self._next_no,
-                id=name,
-                flow=flow,
-                fingerprint=recipe.fingerprint,
-                status="running",
-                input=self.core.secrets.scrub_json(text),
-                input_digest=wanted,
-                trigger=trigger,
-                created_at=self.core.clock.now(),
-                scheduled=scheduled_at is not None,
-            )
-            self._next_no += 1
-            self._driver.own.add(row.no)
+            row, more = self._new_run(recipe, name, self.core.secrets.scrub_json(text), wanted, trigger)
+            row = replace(row, scheduled=scheduled_at is not None)
+            also = [*more, *also]
+            if not self.drives_all:
+                self._driver.own.add(row.no)
             if secrets:
                 self.core.run_secrets[name] = dict(secrets)
             if not self._driver.has_room:
@@ -214,8 +211,28 @@ class EmbeddedEngine:
             del self._starting[name]
             gate.set_result(None)
 
-    async def _start_child(self, flow: str, input: JsonValue, run_id: str, parent_no: int) -> RunView:
-        return await self.start(flow, input, run_id=run_id, trigger=f"{CHILD_OF}{parent_no}")
+    def _new_run(self, recipe: Flow, name: str, text: str, wanted: str, trigger: str) -> tuple[RunRow, list[Op]]:
+        """The row of a run that is begun now, and what else has to be written with it."""
+        now, no = self.core.clock.now(), self._next_no
+        self._next_no += 1
+        more = self._driver.outline_of(recipe)
+        if len(text) > LARGE_CHARS:
+            more.append(PutLarge(no, digest_of(text), text))
+            text = refer(text)
+        row = RunRow(
+            no=no,
+            id=name,
+            flow=recipe.name,
+            fingerprint=recipe.fingerprint,
+            status="running",
+            input=text,
+            input_digest=wanted,
+            trigger=trigger,
+            created_at=now,
+            deadline_at=None if recipe.timeout is None else now + recipe.timeout,
+            has_undo=recipe.has_undo,
+        )
+        return row, more
 
     async def _existing(
         self,
@@ -245,21 +262,12 @@ class EmbeddedEngine:
         rows = [(entry, self.core.log.row(entry.row_id)) for entry in entries if entry.row_id]
         now = self.core.clock.now()
         batch = [
-            self.core.log.reopen(row, now, self._deadline_s(run, entry.key))
+            self.core.log.reopen(row, now, self._orders.deadline_s(run.flow, entry.key))
             for entry, row in rows
             if row is not None and not row.is_settled
         ]
         if batch:
             await self.core.store.commit(batch)
-
-    def _deadline_s(self, run: RunRow, key: str) -> float | None:
-        """For how long a page of this run is tried, as its flow is now; None when it does not say."""
-        recipe = self.core.flows.get(run.flow)
-        for node in recipe.nodes() if recipe is not None else ():
-            deadline = (node.retry or node.activity.retry).deadline
-            if node.key == key and deadline is not None:
-                return deadline.total_seconds()
-        return None
 
     async def resend(self, run_id: str, secrets: Mapping[str, str]) -> RunView:
         """Take a failed run up again whose page was not delivered: send it under the same dedup key and row.
@@ -268,7 +276,7 @@ class EmbeddedEngine:
         """
         run, entries = await self.core.store.load((await self._found(run_id)).no)
         for entry in entries:
-            row = await self._settled_row(entry.row_id) if entry.row_id and run.status == "failed" else None
+            row = await self._orders.settled_row(entry.row_id) if entry.row_id and run.status == "failed" else None
             if row is None or row.status not in ("undelivered", "accepted") or entry.status != "failed":
                 continue
             for value in secrets.values():
@@ -279,16 +287,11 @@ class EmbeddedEngine:
             run = replace(run, status="running", error="", error_key="", finished_at=None)
             batch: list[Op] = [run, again]
             if row.status == "undelivered":
-                batch.append(self.core.log.reopen(row, self.core.clock.now(), self._deadline_s(run, entry.key)))
+                deadline_s = self._orders.deadline_s(run.flow, entry.key)
+                batch.append(self.core.log.reopen(row, self.core.clock.now(), deadline_s))
             self._driver.drive(run, [again if other is entry else other for other in entries], batch=batch)
             break
         return await self.get(run_id)
-
-    async def _settled_row(self, row_id: int) -> Row | None:
-        """A row of the incident log; one whose outcome is being looked up is waited for."""
-        while (row := self.core.log.row(row_id)) is not None and not row.is_settled:  # noqa: ASYNC110 - a rare command
-            await asyncio.sleep(SETTLE_CHECK_S)
-        return await self.core.store.ledger_row(row_id)
 
     async def settle_interrupted(self) -> None:
         """Settle every page whose key is gone, at once; one whose outcome can be looked up is waited for."""
@@ -296,7 +299,7 @@ class EmbeddedEngine:
             if row.key_secret.startswith(IN_MEMORY) and row.run_id not in self.core.run_secrets:
                 self.core.log.interrupt(row.id)
                 self._timers.poke_follow_ups()
-                await self._settled_row(row.id)
+                await self._orders.settled_row(row.id)
 
     async def tick(self, flow: Flow, trigger: str, at: datetime) -> None:
         """Start the run of a scheduled time; the same time never starts two."""
@@ -311,9 +314,8 @@ class EmbeddedEngine:
     # Showing
 
     async def get(self, run_id: str) -> RunView:
-        row = await self._found(run_id)
-        _, entries = await self.core.store.load(row.no)
-        return view(row, entries)
+        row, entries = await self.core.store.load((await self._found(run_id)).no)
+        return view(await with_large(self.core.store, row), entries)
 
     async def runs(self, query: RunQuery) -> Sequence[RunView]:
         return [view(row) for row in await self.core.store.runs(query)]
@@ -326,7 +328,7 @@ class EmbeddedEngine:
                 try:
                     row = await self._found(run_id)
                     if row.status in FINISHED:
-                        return view(row)
+                        return view(await with_large(self.core.store, row))
                     await asyncio.wait({watcher, self.broken}, return_when=asyncio.FIRST_COMPLETED)
                     if self.broken.done():
                         self.broken.result()
@@ -334,68 +336,79 @@ class EmbeddedEngine:
                     self._driver.watchers.get(run_id, set()).discard(watcher)
 
     async def driven(self, run_id: str) -> RunView:
-        """The run once it has finished or been parked: for an engine that drives only its own."""
-        row = await self._found(run_id)
-        task = self._driver.tasks.get(row.no)
-        if task is not None:
-            await asyncio.wait({task})
+        """The run once it has finished, or is parked with all that it started: for an engine that drives only its own.
+
+        A parked one is due as soon as any of them.
+        """
+        while self._driver.tasks:
+            await asyncio.wait(self._driver.tasks.values())
         if self.broken.done():
             self.broken.result()
-        return await self.get(run_id)
+        run = await self.get(run_id)
+        if run.is_finished:
+            return run
+        own = [(await self.core.store.load(no))[0] for no in self._driver.own]
+        dues = [row.due_at for row in own if row.due_at is not None and row.status not in FINISHED]
+        return replace(run, due_at=min(dues, default=None))
 
     async def _found(self, run_id: str) -> RunRow:
-        row = await self.core.store.find(run_id)
-        if row is None:
-            raise not_found(run_id)
-        return row
+        return await self._orders.found(run_id)
 
-    # Ending
+    # Orders
 
-    async def cancel(self, run_id: str) -> RunView:
-        """End an unfinished run now; a page in flight settles first.
+    async def cancel(self, run_id: str, *, by: str = "", reason: str = "") -> RunView:
+        """End an unfinished run: a page on its way settles first, and what was done is undone.
+
+        A run that has nothing to undo has ended when this returns; another one goes on until it is undone.
 
         Raises:
             RunNotFound: no run has this id.
             EngineError: the run has finished already.
         """
-        row = await self._found(run_id)
-        if row.status in FINISHED:
-            raise EngineError(f'Run "{run_id}" has {row.status} already and cannot be cancelled.')
-        self._driver.cancelling.add(row.no)  # from here on nothing wakes it
-        try:
-            return await self._cancel(row)
-        finally:
-            self._driver.cancelling.discard(row.no)
+        return await self._orders.cancel(run_id, by=by, reason=reason)
 
-    async def _cancel(self, row: RunRow) -> RunView:
-        task, live = self._driver.tasks.get(row.no), self._driver.live.get(row.no)
-        if task is not None:
-            if live is not None and live.paging:
-                live.leaving = True
-            else:
-                task.cancel()
-            await asyncio.wait({task})
-        row, entries = await self.core.store.load(row.no)
-        if row.status in FINISHED:
-            return view(row, entries)
-        changed: list[Op] = []
-        woken: list[Row] = []
-        for entry in entries:
-            if entry.row_id and entry.status in ("running", "waiting") and self.core.log.row(entry.row_id):
-                outcome = self.core.log.cancel(entry.row_id)
-                changed.extend(outcome.changed)
-                woken.extend(outcome.wake)
-        cancelled = replace(row, status="cancelled", error="cancelled", **ended(self.core.clock.now()))
-        await self.core.store.commit([*changed, cancelled])
-        self._driver.wake_rows(woken)
-        self._timers.poke_follow_ups()
-        self._driver.finished(row.id)
-        return view(cancelled, entries)
+    async def retry(self, run_id: str) -> RunView:
+        """Take a failed or parked run up again at what failed.
 
-    async def signal(self, run_id: str, gate: str, data: JsonValue = None, *, by: str = "") -> None:
-        """Refused: no step of this version waits for signals."""
-        row = await self._found(run_id)
-        raise no_gate(run_id, row.flow, gate)
+        Raises:
+            RunNotFound: no run has this id.
+            EngineError: it has not failed, was undone, or its flow is not known here.
+        """
+        return await self._orders.retry(run_id)
+
+    async def signal(
+        self,
+        run_id: str,
+        gate: str,
+        outcome: SignalOutcome = "approved",
+        *,
+        by: str = "",
+        reason: str = "",
+        data: JsonValue = None,
+    ) -> None:
+        """Keep an answer for a gate, reached or not; it is on disk when this returns.
+
+        Raises:
+            RunNotFound: no run has this id.
+            EngineError: the run has ended, or its flow has no such gate.
+            InputError: the data cannot be kept.
+        """
+        await self._orders.signal(run_id, gate, outcome, by=by, reason=reason, data=data)
+
+
+class _ChildRuns:
+    """How the runs of an engine start and stop others."""
+
+    def __init__(self, engine: EmbeddedEngine) -> None:
+        self._engine = engine
+
+    async def start(self, flow: str, input: JsonValue, run_id: str, parent_no: int) -> RunView:
+        run = await self._engine.start(flow, input, run_id=run_id, trigger=f"{CHILD_OF}{parent_no}")
+        return await self._engine.get(run_id) if run.is_finished else run
+
+    async def stop(self, run_id: str, reason: str) -> RunView | None:
+        row = await self._engine._orders.stop_child(run_id, reason)
+        return None if row is None else view(await with_large(self._engine.core.store, row))
 
 
 async def _wait(tasks: Sequence[asyncio.Task[None]], limit: timedelta, hurry: asyncio.Event) -> None:

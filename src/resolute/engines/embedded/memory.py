@@ -11,14 +11,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from resolute.engine import RunQuery
+from resolute.engines.embedded.intact import intact
 from resolute.engines.embedded.store import (
+    DropEntry,
     Entry,
     LedgerQuery,
     Op,
     Opened,
+    PutLarge,
     PutMemory,
+    PutOutline,
     PutTick,
     RunRow,
     Store,
@@ -34,6 +39,8 @@ class Tables:
     runs: dict[int, RunRow] = field(default_factory=dict)
     run_no: dict[str, int] = field(default_factory=dict)
     entries: dict[int, dict[str, Entry]] = field(default_factory=dict)
+    large: dict[tuple[int, str], str] = field(default_factory=dict)
+    outlines: dict[str, PutOutline] = field(default_factory=dict)
     rows: dict[int, Row] = field(default_factory=dict)
     memory: dict[tuple[str, str], str] = field(default_factory=dict)
     ticks: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -48,6 +55,12 @@ class Tables:
                     self.run_no[op.id] = op.no
                 case Entry():
                     self.entries.setdefault(op.run_no, {})[op.position] = op
+                case DropEntry():
+                    self.entries.get(op.run_no, {}).pop(op.position, None)
+                case PutLarge():
+                    self.large.setdefault((op.run_no, op.digest), op.text)
+                case PutOutline():
+                    self.outlines.setdefault(op.fingerprint, op)
                 case Row():
                     self.rows[op.id] = op
                 case PutMemory():
@@ -59,6 +72,8 @@ class Tables:
                     self.ticks[op.flow, op.trigger] = op.at
 
 
+#: What `unfinished` lists; a run that needs attention waits for a person, not for an engine.
+UNFINISHED: Final = frozenset({"queued", "running", "waiting"})
 #: Seconds until a batch is durable, for each batch in turn; a simulation draws them.
 Delay = Callable[[Sequence[Op]], float]
 
@@ -197,6 +212,21 @@ class MemoryStore(Store):
     async def ledger_by_key(self, idempotency_key: str) -> Row | None:
         await self._settle()
         return next((row for row in self.tables.rows.values() if row.idempotency_key == idempotency_key), None)
+
+    async def large(self, run_no: int, digest: str) -> str:
+        await self._settle()
+        text = self.tables.large.get((run_no, digest))
+        return intact(None if text is None else text.encode(), run_no, digest, "the store in memory")
+
+    async def outline(self, fingerprint: str) -> str | None:
+        await self._settle()
+        found = self.tables.outlines.get(fingerprint)
+        return None if found is None else found.text
+
+    async def unfinished(self, after: int, limit: int) -> list[int]:
+        await self._settle()
+        found = (no for no, run in self.tables.runs.items() if no > after and run.status in UNFINISHED)
+        return sorted(found)[:limit]
 
     async def memory(self, flow: str) -> dict[str, str]:
         await self._settle()

@@ -50,7 +50,8 @@ async def recover(core: Core, driver: Driver) -> None:
                     row,
                     counted.key,
                     f'The worker ended {counted.lost} times in a row while "{counted.position}" '
-                    f"({counted.activity}) was its only running attempt. Mend the activity, then start the run anew.",
+                    f"({counted.activity}) was its only running attempt. "
+                    f"Mend the activity, then `resolute runs retry {row.id}`.",
                 )
                 driver.finished(row.id)
                 continue

@@ -1,9 +1,11 @@
-"""What is asked of runs, and refused: ids that cannot be typed, inputs that do not fit, runs that are not there."""
+"""What is asked of runs, and refused: ids that cannot be typed, inputs that do not fit, runs and gates that are not."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -27,9 +29,19 @@ def input_digest(flow: str, input: JsonValue, secrets: Mapping[str, str] | None 
         secrets: the digests of its secret inputs by name.
     """
     try:
-        return hashlib.sha256(to_text([flow, to_plain(input), dict(secrets or {})]).encode()).hexdigest()
+        told = to_text([flow, _sorted(to_plain(input)), _sorted(dict(secrets or {}))])
+        return hashlib.sha256(told.encode()).hexdigest()
     except NotJournalable as error:
         raise InputError(f"The input cannot be kept in the journal: {error}. Give JSON values.") from error
+
+
+def _sorted(plain: JsonValue) -> JsonValue:
+    """The same data with the keys of every object in order: two orders are no two inputs."""
+    if isinstance(plain, dict):
+        return {key: _sorted(plain[key]) for key in sorted(plain)}
+    if isinstance(plain, list):
+        return [_sorted(inner) for inner in plain]
+    return plain
 
 
 def input_text(recipe: Flow, input: JsonValue) -> str:
@@ -59,6 +71,26 @@ def not_found(run_id: str) -> RunNotFound:
     return RunNotFound(f'No run has the id "{run_id}". `resolute runs list` shows the newest.')
 
 
-def no_gate(run_id: str, flow: str, gate: str) -> EngineError:
-    """The error for a signal to a run: no step of this version waits for one."""
-    return EngineError(f'Run "{run_id}" of "{flow}" has no gate "{gate}": no step of its flow waits for an answer.')
+def check_gate(recipe: Flow | None, run_id: str, gate: str) -> None:
+    """Refuse a signal for a gate that the run's flow does not have; raises EngineError."""
+    if recipe is None:  # only a worker that has the flow knows its gates
+        return
+    key = gate.rpartition("/")[2]
+    if key in recipe.gates:
+        return
+    near = difflib.get_close_matches(key, recipe.gates, 1)
+    known = ", ".join(f'"{name}"' for name in recipe.gates) or "none"
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    raise EngineError(
+        f'Run "{run_id}" is of the flow "{recipe.name}", which has no gate "{gate}".{hint} Its gates: {known}.'
+    )
+
+
+def signal_text(outcome: str, by: str, reason: str, data: JsonValue, at: datetime) -> str:
+    """An answer for a gate as journal text; raises InputError."""
+    if outcome not in ("approved", "rejected"):
+        raise InputError(f'A gate is answered "approved" or "rejected", not {outcome!r}.')
+    try:
+        return to_text({"outcome": outcome, "by": by, "at": at.isoformat(), "reason": reason, "data": to_plain(data)})
+    except NotJournalable as error:
+        raise InputError(f"The data of the answer cannot be kept in the journal: {error}. Give JSON values.") from error

@@ -16,7 +16,7 @@ from resolute.engine import RunQuery, RunStatus
 from resolute.ledger.row import Row
 
 #: Version of the rows below; a store written by a newer one is not opened.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ class RunRow:
         due_at, delay_s: when a parked run goes on, and how long that was when it was parked, so that a
             clock that was set back does not lengthen the wait.
         waiting_for: what it waits for, in words.
+        stop: "cancelled" or "timed_out" from the moment it was decided to end the run early, else "".
+        stop_reason: by whom and why.
+        deadline_at: when the run's time is over.
+        retries: how often it was taken up again after it had failed.
+        has_undo: whether its flow can undo anything.
     """
 
     no: int
@@ -50,6 +55,11 @@ class RunRow:
     error_key: str = ""
     finished_at: datetime | None = None
     schema_version: int = SCHEMA_VERSION
+    stop: str = ""
+    stop_reason: str = ""
+    deadline_at: datetime | None = None
+    retries: int = 0
+    has_undo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +68,16 @@ class Entry:
 
     Attributes:
         order: place in the journal of its run.
-        status: "running" (an attempt was begun), "waiting", "done" or "failed".
+        status: "running" (an attempt was begun), "waiting", "done", "failed" or "cancelled".
         attempt: number of the latest attempt; failures: attempts that failed by themselves.
         lost: attempts in a row that were lost with their worker while nothing else ran.
-        inputs, output: JSON text. secrets: JSON list of [path, name] for inputs that are secrets.
+        inputs, output: JSON text, or `large.LARGE_MARK` and a digest for one that is kept apart as `PutLarge`.
+        secrets: JSON list of [path, name] for inputs that are secrets.
         ready_at: when the node became ready; all its `now()` are this instant.
         row_id: its row in the incident log, 0 for none.
+        done_no: place among all that finished in this run, from 1; 0 while it has not.
+        has_turn: whether its rate limit lets it go at `due_at`.
+        heartbeat: JSON text of what its latest attempt last said, "" for nothing.
     """
 
     run_no: int
@@ -84,6 +98,39 @@ class Entry:
     row_id: int = 0
     due_at: datetime | None = None
     finished_at: datetime | None = None
+    done_no: int = 0
+    has_turn: bool = False
+    heartbeat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DropEntry:
+    """Takes an entry out of a run's journal, so that it is decided anew; nothing when there is none."""
+
+    run_no: int
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutLarge:
+    """A value of a run that is too large for its journal entry. Written once; a second one changes nothing.
+
+    Attributes:
+        digest: SHA-256 of the text in UTF-8, in hexadecimal.
+    """
+
+    run_no: int
+    digest: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutOutline:
+    """What a flow looked like under a fingerprint. Written once; a second one changes nothing."""
+
+    fingerprint: str
+    flow: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +151,7 @@ class PutTick:
     at: datetime
 
 
-Op = RunRow | Entry | Row | PutMemory | PutTick
+Op = RunRow | Entry | DropEntry | PutLarge | PutOutline | Row | PutMemory | PutTick
 
 
 @dataclass(frozen=True)
@@ -186,6 +233,18 @@ class Store(Protocol):
 
     async def ledger_by_key(self, idempotency_key: str) -> Row | None:
         """The row of one send."""
+        ...
+
+    async def large(self, run_no: int, digest: str) -> str:
+        """A large value; raises StoreDamaged when it is not there or does not have this digest."""
+        ...
+
+    async def outline(self, fingerprint: str) -> str | None:
+        """What a flow looked like under a fingerprint, None when that was never written down."""
+        ...
+
+    async def unfinished(self, after: int, limit: int) -> list[int]:
+        """Numbers of runs that have not finished and are greater than `after`, in order."""
         ...
 
     async def memory(self, flow: str) -> dict[str, str]:

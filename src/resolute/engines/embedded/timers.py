@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from resolute.cron import ticks_after
 from resolute.engines.embedded.core import IN_MEMORY, Core
+from resolute.engines.embedded.store import PutTick
 from resolute.errors import InputError
 from resolute.ledger.row import Row
 from resolute.model.recipe import Flow
@@ -156,9 +157,13 @@ class Timers:
         """Start a run at each scheduled time; after a pause only the latest missed one, of the last day."""
         clock = self._host.core.clock
         now = clock.now()
-        last = max(last, now - CATCH_UP_WINDOW) if last is not None else now
+        if last is None:  # the first worker with this schedule: what it misses from here on is made up
+            last = now
+            await self._host.core.store.commit([PutTick(flow.name, schedule.id, now)])
+        last = max(last, now - CATCH_UP_WINDOW)
         while True:
             now = clock.now()
+            last = min(last, now)  # the clock was set back: a time that was seen to has its run already
             missed = None
             upcoming = None
             for at in ticks_after(schedule.cron, schedule.timezone, last):

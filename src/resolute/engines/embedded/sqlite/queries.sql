@@ -6,27 +6,44 @@
 -- A run, new or changed.
 INSERT INTO runs (
     no, id, flow, fingerprint, status, input, input_digest, trigger, created_at, scheduled, due_at, delay_s,
-    waiting_for, output, error, error_key, finished_at, schema_version
+    waiting_for, output, error, error_key, finished_at, schema_version, stop, stop_reason, deadline_at, retries, has_undo
 ) VALUES (?)
 ON CONFLICT (no) DO UPDATE SET
     fingerprint = excluded.fingerprint, status = excluded.status, input = excluded.input,
     input_digest = excluded.input_digest, trigger = excluded.trigger, created_at = excluded.created_at,
     scheduled = excluded.scheduled, due_at = excluded.due_at, delay_s = excluded.delay_s,
     waiting_for = excluded.waiting_for, output = excluded.output, error = excluded.error,
-    error_key = excluded.error_key, finished_at = excluded.finished_at, schema_version = excluded.schema_version;
+    error_key = excluded.error_key, finished_at = excluded.finished_at, schema_version = excluded.schema_version,
+    stop = excluded.stop, stop_reason = excluded.stop_reason, deadline_at = excluded.deadline_at,
+    retries = excluded.retries, has_undo = excluded.has_undo;
 
 -- name: put_entry
 -- An entry of a run's journal.
 INSERT INTO journal (
     run_no, position, place, kind, key, status, ready_at, activity, attempt, failures, lost, inputs, secrets,
-    output, error, row_id, due_at, finished_at
+    output, error, row_id, due_at, finished_at, done_no, has_turn, heartbeat
 ) VALUES (?)
 ON CONFLICT (run_no, position) DO UPDATE SET
     place = excluded.place, kind = excluded.kind, key = excluded.key, status = excluded.status,
     ready_at = excluded.ready_at, activity = excluded.activity, attempt = excluded.attempt,
     failures = excluded.failures, lost = excluded.lost, inputs = excluded.inputs, secrets = excluded.secrets,
     output = excluded.output, error = excluded.error, row_id = excluded.row_id, due_at = excluded.due_at,
-    finished_at = excluded.finished_at;
+    finished_at = excluded.finished_at, done_no = excluded.done_no, has_turn = excluded.has_turn,
+    heartbeat = excluded.heartbeat;
+
+-- name: delete_entry
+-- A removal from a run's journal.
+DELETE FROM journal WHERE run_no = ? AND position = ?;
+
+-- name: put_large
+-- A value that is too large for the journal. What is there already is the same: the digest says so.
+INSERT INTO large (run_no, digest, text) VALUES (?)
+ON CONFLICT (run_no, digest) DO NOTHING;
+
+-- name: put_outline
+-- What a flow looks like under a fingerprint; what was written down first stays.
+INSERT INTO outlines (fingerprint, flow, text) VALUES (?)
+ON CONFLICT (fingerprint) DO NOTHING;
 
 -- name: put_row
 -- A row of the incident log.
@@ -76,6 +93,10 @@ SELECT value FROM meta WHERE name = ?;
 -- What the file says of itself; written once.
 INSERT INTO meta (name, value) VALUES (?);
 
+-- name: set_schema_version
+-- The last statement of a migration.
+UPDATE meta SET value = ? WHERE name = 'schema_version';
+
 -- name: next_run_no
 SELECT coalesce(max(no), 0) + 1 FROM runs;
 
@@ -104,6 +125,15 @@ SELECT * FROM journal WHERE run_no = ? ORDER BY place;
 -- name: running
 SELECT no FROM runs WHERE status = 'running' AND status <> 'succeeded' ORDER BY no;
 
+-- name: unfinished
+-- Three walks through the index in the order of the numbers, merged; each stops at the limit.
+SELECT no FROM runs WHERE status = 'queued' AND status <> 'succeeded' AND no > :after
+UNION ALL
+SELECT no FROM runs WHERE status = 'running' AND status <> 'succeeded' AND no > :after
+UNION ALL
+SELECT no FROM runs WHERE status = 'waiting' AND status <> 'succeeded' AND no > :after
+ORDER BY no LIMIT :limit;
+
 -- name: due
 -- Due by their time, or parked at a time that lies ahead by more than a second: the clock was set back.
 SELECT no FROM (
@@ -130,9 +160,12 @@ SELECT * FROM runs WHERE status = :status ORDER BY no DESC LIMIT :limit;
 
 -- name: runs_by_status
 -- Any status but 'succeeded': those have an index.
-SELECT * FROM runs WHERE status = :status AND status <> 'succeeded' ORDER BY no DESC LIMIT :limit;
+SELECT * FROM runs
+WHERE status = :status AND status <> 'succeeded' AND (:flow IS NULL OR +flow = :flow)
+ORDER BY no DESC LIMIT :limit;
 
 -- name: runs_of_flow
+-- With any status, or 'succeeded', which most of them are.
 SELECT * FROM runs
 WHERE flow = :flow AND (:status IS NULL OR +status = :status)
 ORDER BY no DESC LIMIT :limit;
@@ -165,6 +198,13 @@ SELECT * FROM incident_log WHERE id = ?;
 
 -- name: log_by_key
 SELECT * FROM incident_log WHERE idempotency_key = ?;
+
+-- name: large
+-- As bytes, so that also what is no text any more can be told from what was written.
+SELECT CAST(text AS BLOB) FROM large WHERE run_no = ? AND digest = ?;
+
+-- name: outline
+SELECT text FROM outlines WHERE fingerprint = ?;
 
 -- name: memory_of_flow
 SELECT key, text FROM memory WHERE flow = ?;

@@ -5,11 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from resolute.engines.embedded.owner import lock_path, reading
-from resolute.engines.embedded.sqlite.database import check_schema, check_sqlite, opening_failed
-from resolute.engines.embedded.sqlite.reads import Found, Query, Reads, answer
+from resolute.engines.embedded.sqlite.database import check_sqlite
+from resolute.engines.embedded.sqlite.reads import Found, Query, Reads, answer, unreadable
+from resolute.engines.embedded.sqlite.rows import Unreadable
+from resolute.engines.embedded.sqlite.verdict import READ_ERRORS, opening_failed
+from resolute.engines.embedded.sqlite.version import check_to_read
+from resolute.engines.embedded.sqlite.whole import LOG_HEAD_BYTES, check_whole, index_path, log_path, stamp
 from resolute.errors import StoreError
 
 
@@ -30,24 +35,37 @@ class ReadOnlyStore(Reads):
         check_sqlite()
         while True:
             has_lock_file = lock_path(self.path).exists()
-            with reading(self.path) as unowned:
-                found = self._found(queries, unowned)
-            if has_lock_file or not lock_path(self.path).exists():
-                return found
+            try:
+                with reading(self.path) as unowned:
+                    found = self._found(queries, unowned)
+            except StoreError:
+                if has_lock_file or not lock_path(self.path).exists():
+                    raise
+            else:
+                if has_lock_file or not lock_path(self.path).exists():
+                    return found
             # An owner came for the first time while nobody was kept out: look again.
 
     def _found(self, queries: tuple[Query, ...], unowned: bool) -> Found:
         try:
-            with _opened(self.path, unowned) as connection:
-                check_schema(connection, self.path)
+            with opened_to_read(self.path, unowned) as connection:
+                check_to_read(connection, self.path)
                 connection.execute("BEGIN")
                 return answer(connection, queries)
-        except sqlite3.Error as error:
+        except Unreadable as error:
+            raise unreadable(self.path, error) from error
+        except READ_ERRORS as error:
             raise opening_failed(error, self.path) from error
 
 
+@lru_cache(maxsize=8)
+def _check_once(path: Path, state: tuple[object, ...]) -> None:
+    """Raise StoreBroken when the files are not whole; for who waits for a run and asks again and again."""
+    check_whole(path)
+
+
 @contextmanager
-def _opened(path: Path, unowned: bool) -> Iterator[sqlite3.Connection]:
+def opened_to_read(path: Path, unowned: bool) -> Iterator[sqlite3.Connection]:
     """A connection that only reads.
 
     With an owner, SQLite reads beside it. Without one, the file alone holds everything unless a write-ahead log is
@@ -57,11 +75,12 @@ def _opened(path: Path, unowned: bool) -> Iterator[sqlite3.Connection]:
         raise StoreError(f"There is no store at {path}. A worker or `resolute run` makes it; or name another file.")
     how = ""
     if unowned:
-        log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
-        has_log = log.exists() and log.stat().st_size > 0
+        _check_once(path, stamp(path))
+        log, index = log_path(path), index_path(path)
+        has_log = log.exists() and log.stat().st_size > LOG_HEAD_BYTES
         if has_log and not index.exists():
             raise StoreError(
-                f"Beside the store {path} lies {log.name} without {path.name}-shm, as after a copy of a store in use. "
+                f"Beside the store {path} lies {log.name} without {index.name}, as after a copy of a store in use. "
                 "Start a worker on it once: that makes the store whole."
             )
         how = "&readonly_shm=1" if has_log else "&immutable=1"

@@ -11,14 +11,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from resolute.engines.embedded.sqlite.statements import put
-from resolute.engines.embedded.store import Entry, Op, PutMemory, PutTick, RunRow
-from resolute.errors import StoreBroken
+from resolute.engines.embedded.store import DropEntry, Entry, Op, PutLarge, PutMemory, PutOutline, PutTick, RunRow
 from resolute.ledger.row import Row
 from resolute.model.codec import from_text, to_text
 
 Values = tuple[Any, ...]
-#: A row to be put: its table's statement, what identifies it in the table, its values.
+#: A row to be put: its table's statement, what identifies it in the table, its values. Of a row to be removed only
+#: what identifies it, then None.
 Prepared = tuple[str, Any, Values]
+
+#: Statement that puts a row → the one that removes it.
+REMOVES: Final = {"put_memory": "delete_memory", "put_entry": "delete_entry"}
+#: Statements whose rows stay as they were written first.
+WRITTEN_ONCE: Final = frozenset({"put_large", "put_outline"})
+
+
+class Unreadable(ValueError):
+    """A row holds what was never written there: somebody changed it by hand, or the disk did."""
+
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,6 +42,13 @@ def prepare(op: Op) -> Prepared:
             return "put_run", op.no, _of_run(op)
         case Row():
             return "put_row", op.id, tuple(write(getattr(op, name)) for name, write, _ in _LOG)
+        case DropEntry():
+            return "put_entry", (op.run_no, op.position), (op.run_no, plain(op.position), None)
+        case PutLarge():  # as it is: its digest is that of its UTF-8, and it may be long
+            return "put_large", (op.run_no, op.digest), (op.run_no, op.digest, op.text)
+        case PutOutline():
+            fingerprint = plain(op.fingerprint)
+            return "put_outline", fingerprint, (fingerprint, plain(op.flow), plain(op.text))
         case PutMemory():
             key = (plain(op.flow), plain(op.key))
             return "put_memory", key, (*key, None if op.text is None else plain(op.text))
@@ -76,16 +93,24 @@ def _of_run(run: RunRow) -> Values:
         plain(run.error_key),
         None if run.finished_at is None else micros(run.finished_at),
         run.schema_version,
+        run.stop,
+        plain(run.stop_reason),
+        None if run.deadline_at is None else micros(run.deadline_at),
+        run.retries,
+        run.has_undo,
     )
 
 
 def to_run(values: Values) -> RunRow:
-    """The run of a row of `runs`."""
+    """The run of a row of `runs`; raises Unreadable when it cannot be read."""
     row = list(values)
-    row[8], row[9] = instant(row[8]), bool(row[9])
-    for place in (10, 16):
-        if row[place] is not None:
-            row[place] = instant(row[place])
+    try:
+        row[8], row[9], row[22] = instant(row[8]), bool(row[9]), bool(row[22])
+        for place in (10, 16, 20):
+            if row[place] is not None:
+                row[place] = instant(row[place])
+    except (TypeError, OverflowError) as error:
+        raise Unreadable(f"run number {row[0]}: {error}") from error
     return RunRow(*row)
 
 
@@ -109,27 +134,32 @@ def _of_entry(entry: Entry) -> Values:
         entry.row_id,
         None if entry.due_at is None else micros(entry.due_at),
         None if entry.finished_at is None else micros(entry.finished_at),
+        entry.done_no,
+        entry.has_turn,
+        plain(entry.heartbeat),
     )
 
 
 def to_entry(values: Values) -> Entry:
-    """The entry of a row of `journal`."""
+    """The entry of a row of `journal`; raises Unreadable when it cannot be read."""
     row = list(values)
-    row[6] = instant(row[6])
-    for place in (16, 17):
-        if row[place] is not None:
-            row[place] = instant(row[place])
+    try:
+        row[6], row[19] = instant(row[6]), bool(row[19])
+        for place in (16, 17):
+            if row[place] is not None:
+                row[place] = instant(row[place])
+    except (TypeError, OverflowError) as error:
+        raise Unreadable(f"the journal of run number {row[0]} at {row[1]!r}: {error}") from error
     return Entry(*row)
 
 
 def to_row(values: Sequence[Any]) -> Row:
-    """The row of a row of `incident_log`; raises StoreBroken when somebody wrote there what cannot be read."""
+    """The row of a row of `incident_log`; raises Unreadable when somebody wrote there what cannot be read."""
     try:
         return Row(**{name: read(value) for (name, _, read), value in zip(_LOG, values, strict=True)})
     except (ValueError, TypeError) as error:
-        raise StoreBroken(
-            f"Row {values[0]} of incident_log cannot be read: {error}. Times stand there as "
-            "2026-01-31T12:00:00.000000Z and lists as JSON; put back what was changed by hand."
+        raise Unreadable(
+            f"row {values[0]} of incident_log: {error} (times are 2026-01-31T12:00:00.000000Z there, lists are JSON)"
         ) from error
 
 

@@ -1,6 +1,7 @@
--- Schema version 1. Times are integer microseconds since 1970 UTC, but ISO-8601 UTC texts in incident_log,
--- which people query. JSON is ASCII text in which NaN and Infinity may stand. Columns stand in the order of the
--- fields they keep; a later version adds its columns at the end.
+-- Schema version 2; what leads here from an older file stands in migrations/. Times are integer microseconds since
+-- 1970 UTC, but ISO-8601 UTC texts in incident_log, which people query. JSON is ASCII text in which NaN and Infinity may
+-- stand. Columns stand in the order of the fields they keep; a later version adds its columns at the end, with a
+-- default, which SQLite needs for the rows that are there already.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,  -- schema_version; digest_key: 32 random bytes, the key of this store's digests
@@ -25,15 +26,21 @@ CREATE TABLE runs (
     error          TEXT    NOT NULL,
     error_key      TEXT    NOT NULL,
     finished_at    INTEGER,
-    schema_version INTEGER NOT NULL
+    schema_version INTEGER NOT NULL,  -- under which it was begun
+    stop           TEXT    NOT NULL DEFAULT '',
+    stop_reason    TEXT    NOT NULL DEFAULT '',
+    deadline_at    INTEGER,
+    retries        INTEGER NOT NULL DEFAULT 0,
+    has_undo       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Parked runs by due time, and by the time at which they were parked: the clock may be set back.
 CREATE INDEX runs_due ON runs (due_at) WHERE status IN ('queued', 'waiting') AND due_at IS NOT NULL;
 CREATE INDEX runs_parked ON runs (due_at - CAST(round(delay_s * 1000000) AS INTEGER))
     WHERE status IN ('queued', 'waiting') AND due_at IS NOT NULL;
--- What is unfinished or needs a look; the many that went well are not in it.
-CREATE INDEX runs_by_status ON runs (status) WHERE status <> 'succeeded';
+-- What is unfinished or needs a look; the many that went well are not in it. With the flow, so that those of one flow
+-- are told apart without a look at each run.
+CREATE INDEX runs_by_status ON runs (status, no, flow) WHERE status <> 'succeeded';
 CREATE INDEX runs_by_flow ON runs (flow);
 
 CREATE TABLE journal (
@@ -55,7 +62,26 @@ CREATE TABLE journal (
     row_id      INTEGER NOT NULL,
     due_at      INTEGER,
     finished_at INTEGER,
+    done_no     INTEGER NOT NULL DEFAULT 0,
+    has_turn    INTEGER NOT NULL DEFAULT 0,
+    heartbeat   TEXT    NOT NULL DEFAULT '',  -- JSON
     PRIMARY KEY (run_no, position)
+) STRICT, WITHOUT ROWID;
+
+-- Values that are too large for the journal, whose texts refer to them. With rowid: a b-tree of such rows by their key
+-- would be all overflow pages.
+CREATE TABLE large (
+    run_no INTEGER NOT NULL,
+    digest TEXT    NOT NULL,  -- SHA-256 of the text, in hexadecimal
+    text   TEXT    NOT NULL,  -- JSON
+    PRIMARY KEY (run_no, digest)
+) STRICT;
+
+-- What each flow looked like under each fingerprint that a run was begun with.
+CREATE TABLE outlines (
+    fingerprint TEXT PRIMARY KEY,
+    flow        TEXT NOT NULL,
+    text        TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each send to a paging service; see `resolute.ledger.row.Row` for what the columns mean.

@@ -1,4 +1,4 @@
-"""The SQL of this folder by name: `schema.sql` whole, and the statements of `queries.sql`."""
+"""The SQL of this folder by name: `schema.sql` whole, `migrations/` by version, and the statements of `queries.sql`."""
 
 from __future__ import annotations
 
@@ -32,8 +32,14 @@ class Put:
 
 def schema() -> list[str]:
     """The statements that make an empty database ours."""
-    text = re.sub(r"--.*", "", _read("schema.sql"))
-    return [statement.strip() for statement in text.split(";") if statement.strip()]
+    return _split(_read("schema.sql"))
+
+
+def migrations() -> dict[int, list[str]]:
+    """Schema version → the statements that lead to it from the one before; the files are named `0002_<what>.sql`."""
+    folder = files(__package__).joinpath("migrations")
+    found = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".sql")}
+    return {int(name.partition("_")[0]): _split(text) for name, text in sorted(found.items())}
 
 
 @cache
@@ -51,6 +57,12 @@ def put(name: str) -> Put:
         raise LookupError(f'"{name}" puts no rows')
     head, table, columns, tail = found.groups()
     return Put(table, tuple(re.findall(r"\w+", columns)), head, tail)
+
+
+def _split(text: str) -> list[str]:
+    """The statements of a file that holds neither a comment mark nor a semicolon in its texts."""
+    text = re.sub(r"--.*", "", text)
+    return [statement.strip() for statement in text.split(";") if statement.strip()]
 
 
 def _read(name: str) -> str:

@@ -10,9 +10,10 @@ from resolute.clock import Clock, SystemClock
 from resolute.engines.embedded.owner import Owner
 from resolute.engines.embedded.sqlite.reads import Found, Query, Reads
 from resolute.engines.embedded.sqlite.rows import instant, prepare, to_row
+from resolute.engines.embedded.sqlite.whole import RESTORE
 from resolute.engines.embedded.sqlite.writer import Writer
 from resolute.engines.embedded.store import Op, Opened, Store
-from resolute.errors import StoreError, StoreOwned
+from resolute.errors import StoreBroken, StoreError, StoreOwned
 
 
 class SqliteStore(Reads, Store):
@@ -59,11 +60,13 @@ class SqliteStore(Reads, Store):
             raise
 
     async def _opened(self) -> Opened:
-        [[key]], [[run_no]], [[row_id]], rows, ticks = await self._ask(
+        keys, [[run_no]], [[row_id]], rows, ticks = await self._ask(
             ("meta", ("digest_key",)), ("next_run_no", ()), ("next_row_id", ()), ("rows_that_matter", ()), ("ticks", ())
         )
+        if not keys:
+            raise StoreBroken(f"The store {self.path} has lost the key of its digests. {RESTORE}")
         seen = {(flow, trigger): instant(at) for flow, trigger, at in ticks}
-        return Opened(run_no, row_id, key, [to_row(row) for row in rows], seen)
+        return Opened(run_no, row_id, keys[0][0], self._made(to_row, rows), seen)
 
     async def close(self) -> None:
         writer, owner = self._writer, self._owner

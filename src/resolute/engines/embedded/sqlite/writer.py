@@ -22,10 +22,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from resolute.clock import Clock
-from resolute.engines.embedded.sqlite.database import judge, named, open_to_write
-from resolute.engines.embedded.sqlite.reads import Query, answer
-from resolute.engines.embedded.sqlite.rows import Prepared, Values
+from resolute.engines.embedded.sqlite.database import BUSY_MS, open_to_write
+from resolute.engines.embedded.sqlite.reads import Query, answer, unreadable
+from resolute.engines.embedded.sqlite.rows import REMOVES, WRITTEN_ONCE, Prepared, Unreadable, Values
 from resolute.engines.embedded.sqlite.statements import put, statements
+from resolute.engines.embedded.sqlite.verdict import broken_at_work, judge, named
 from resolute.errors import StoreBroken, StoreError, StoreUnavailable
 
 log = logging.getLogger("resolute.store")
@@ -40,6 +41,8 @@ IDLE_S: Final = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 #: Rows that one statement puts: each statement costs the thread a wait for the interpreter's lock.
 ROWS_AT_ONCE: Final = (64, 16, 4, 1)
+#: SQLite holds a copy of what a statement puts while it runs, and these may be 100 MB each.
+ONE_BY_ONE: Final = "put_large"
 
 
 @dataclass(slots=True)
@@ -183,6 +186,8 @@ class Writer:
             except StoreBroken as error:
                 _roll_back(connection)
                 self._broke(error)
+            except Unreadable as error:  # who asked for it cannot go on; others can
+                return work.done, None, unreadable(self._path, error)
             except (OverflowError, ValueError) as error:  # a value that SQLite cannot hold
                 _roll_back(connection)
                 return work.done, None, StoreError(f"The store {self._path} refused this: {error}.")
@@ -192,7 +197,7 @@ class Writer:
                 if verdict == "refused":
                     return work.done, None, StoreError(f"The store {self._path} refused this: {named(error)}.")
                 if verdict == "broken":
-                    self._broke(_broken(self._path, error))
+                    self._broke(broken_at_work(error, self._path))
                     continue
                 self._hold(error)
                 if self._give_up.wait(pause_s):
@@ -220,17 +225,19 @@ class Writer:
             )
 
     def _write(self, connection: sqlite3.Connection, batches: list[list[Prepared]]) -> None:
-        """One transaction; of several rows for one place only the last is put."""
+        """One transaction; of several rows for one place only the one that stays is put."""
         tables: dict[str, dict[Any, Values]] = {}
         for batch in batches:
             for name, key, values in batch:
-                tables.setdefault(name, {})[key] = values
+                rows = tables.setdefault(name, {})
+                if name not in WRITTEN_ONCE or key not in rows:
+                    rows[key] = values
         self._check_file()
         connection.execute("BEGIN IMMEDIATE")
         for name, rows in tables.items():
             kept = list(rows.values())
-            if name == "put_memory":
-                connection.executemany(statements()["delete_memory"], [row[:2] for row in kept if row[2] is None])
+            if name in REMOVES and (gone := [row[:2] for row in kept if row[2] is None]):
+                connection.executemany(statements()[REMOVES[name]], gone)
                 kept = [row for row in kept if row[2] is not None]
             _put(connection, name, kept)
         connection.execute("COMMIT")
@@ -254,10 +261,14 @@ class Writer:
     def _move_log(self, connection: sqlite3.Connection) -> bool:
         """Move the write-ahead log into the database and empty it; False when a reader is in the way."""
         try:
-            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute("PRAGMA busy_timeout = 0")  # a batch that comes now is not to wait for a reader
+            try:
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except sqlite3.Error as error:
             if judge(error, self._path) == "broken":
-                self._broke(_broken(self._path, error))
+                self._broke(broken_at_work(error, self._path))
             return False
         return not busy
 
@@ -270,17 +281,10 @@ class Writer:
 
 def _put(connection: sqlite3.Connection, name: str, rows: list[Values]) -> None:
     at = 0
-    for size in ROWS_AT_ONCE:
+    for size in (1,) if name == ONE_BY_ONE else ROWS_AT_ONCE:
         while len(rows) - at >= size:
             connection.execute(put(name).of(size), tuple(chain.from_iterable(rows[at : at + size])))
             at += size
-
-
-def _broken(path: Path, error: sqlite3.Error) -> StoreBroken:
-    return StoreBroken(
-        f"The store {path} failed: {named(error)}. Check the disk, then start again; what was acknowledged stands in "
-        "the file and its -wal file."
-    )
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
