@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -36,3 +37,24 @@ def test_an_id_has_twenty_characters_that_can_be_read_aloud() -> None:
     made = new_id(SystemClock(), SystemRandomness())
     assert len(made) == 20
     assert not set(made) & set("ilouILOU -")
+
+
+def test_what_is_drawn_fills_its_range() -> None:
+    """Also over many refills of the buffer, and for sizes that are no whole bytes."""
+    source = SystemRandomness()
+    bits = [source.getrandbits(5) for _ in range(20_000)]
+    assert set(bits) == set(range(32))
+    drawn = [source.random() for _ in range(20_000)]
+    assert 0.0 <= min(drawn) < 0.01 < 0.99 < max(drawn) < 1.0
+
+
+def test_a_forked_process_draws_other_numbers() -> None:
+    """Two workers made of one process must not give the same ids."""
+    source = SystemRandomness()
+    source.random()
+    reads, writes = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writes, source.getrandbits(256).to_bytes(32, "big"))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int.from_bytes(os.read(reads, 32), "big") != source.getrandbits(256)
