@@ -1,0 +1,1 @@
+"""Drawings of flows: Mermaid text, SVG pictures and words; they read the model and run nothing."""
