@@ -225,6 +225,7 @@ class RunView:
         waiting_for: what a waiting run waits for, in words.
         due_at: when it goes on by itself, None when something else has to happen.
         error_key: the node or step that failed it.
+        stopping: why it is being ended before its time, "" while it is not.
         retries: how often it was taken up again after it had failed.
         deadline_at: when its time is over, None for a flow without a time limit.
         nodes: its journal in order, only where it was asked for.
@@ -242,6 +243,7 @@ class RunView:
     waiting_for: str = ""
     due_at: datetime | None = None
     finished_at: datetime | None = None
+    stopping: str = ""
     retries: int = 0
     deadline_at: datetime | None = None
     nodes: tuple[NodeView, ...] = field(default=())

@@ -14,12 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from resolute.engine import RunView
+from resolute.engine import FINISHED, RunView
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.files import POLL_S, ask_or_lock
 from resolute.engines.embedded.memory import MemoryStore
 from resolute.engines.embedded.owner import Holder, holder
 from resolute.engines.embedded.socket import call, view_from_json
+from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.errors import StoreError
 from resolute.model.recipe import Flow, with_children
@@ -30,6 +31,8 @@ from resolute.providers.base import Provider
 SHORT_WAIT_S: Final = 2.0
 #: How long a look-up may take that settles what an interrupted command left.
 SETTLE_S: Final = 10.0
+#: How often a parked run is looked at, whether somebody has answered or ended it.
+REST_S: Final = 0.5
 #: How long running attempts may take when the command is stopped.
 GRACE: Final = timedelta(seconds=10)
 
@@ -179,11 +182,18 @@ async def _settle(engine: EmbeddedEngine) -> None:
 
 
 async def _rest(path: Path, run: RunView, ports: Ports) -> None:
-    """Wait until the parked run is due, or an owner appears that goes on with it."""
+    """Wait until the parked run is due, has something new to look at, or an owner appears that goes on with it."""
+    reader, parked_until = ReadOnlyStore(path), run.due_at
     while True:
         found = holder(path)
-        left = 0.0 if run.due_at is None else (run.due_at - ports.clock.now()).total_seconds()
-        if left <= 0 or (found is not None and found.address is not None):
+        if found is not None and found.address is not None:
             await asyncio.sleep(POLL_S)
             return
-        await asyncio.sleep(min(left, 1.0))
+        now, row = ports.clock.now(), await reader.find(run.id)
+        if row is None or row.status in FINISHED:
+            return
+        dues = [at for at in (parked_until, row.due_at) if at is not None]
+        if dues and min(dues) <= now:
+            return
+        left_s = (min(dues) - now).total_seconds() if dues else REST_S
+        await asyncio.sleep(min(max(left_s, 0.01), REST_S))

@@ -34,14 +34,19 @@ PATIENCE = timedelta(seconds=30)
 
 
 class Site:
-    """A web site of this machine: answers GET with what the test sets, keeps what is posted."""
+    """A web site of this machine: answers GET with what the test sets, keeps what is posted.
+
+    Attributes:
+        heals_after_posts: it answers 500 until so much was posted.
+    """
 
     def __init__(self) -> None:
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._answer(site.status, json.dumps(site.page).encode())
+                is_ill = len(site.posted) < site.heals_after_posts
+                self._answer(500 if is_ill else site.status, json.dumps(site.page).encode())
 
             def do_POST(self) -> None:
                 site.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -59,6 +64,7 @@ class Site:
         self.status = 200
         self.page: dict[str, Any] = {"status": "healthy", "message": "all is well", "component": "api"}
         self.posted: list[Any] = []
+        self.heals_after_posts = 0
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.address}"
@@ -85,7 +91,7 @@ def pagerduty() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture
-def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """What an operator would set for the examples."""
     simulator = pagerduty.call(lambda simulator: simulator)
     given = {
@@ -100,6 +106,10 @@ def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPa
         "SERVICE_URL": site.url,
         "DATABASE_ADDRESS": site.address,
         "SLACK_WEBHOOK_URL": f"{site.url}/slack",
+        "LOOK_EVERY_S": "0.005",
+        "INVENTORY": str(tmp_path / "databases.json"),
+        "WINDOWS": str(tmp_path / "windows"),
+        "MAINTENANCE_COMMAND": "echo maintained",
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -117,6 +127,11 @@ async def run(worker: Worker, input: Any = None) -> dict[str, Any]:
     [flow] = worker.flows
     outputs: dict[str, Any] = await (await worker.client.start(flow, input)).result(PATIENCE)
     return outputs
+
+
+async def positions(worker: Worker, run_id: str, status: str = "done") -> list[str]:
+    """Where the run's journal has entries of this status."""
+    return [node.position for node in (await worker.client.get(run_id)).nodes if node.status == status]
 
 
 def alerts(pagerduty: SimulatorServer) -> list[tuple[str, str, str]]:
@@ -232,6 +247,119 @@ async def test_a_wrong_policy_fails_the_run_and_says_where(environ: dict[str, st
         with pytest.raises(RunFailed) as failed:
             await run(worker, {})
     assert failed.value.key == "oncall"
+
+
+async def test_escalation_rings_everybody_when_nobody_acknowledges(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """Each one on call hears of it; who takes it acknowledges at PagerDuty; a healthy service resolves."""
+    site.heals_after_posts = 2
+    async with worker_of("escalation.py") as worker:
+        run = await worker.client.start("escalation", {"summary": "The shop is down", "key": "shop"})
+        await run.signal("take", by="ada")
+        outputs = await run.result(PATIENCE)
+    assert sorted(post["text"].partition(":")[0] for post in site.posted) == ["Ada Moreno", "Chris Lindqvist"]
+    assert outputs["take"]["by"] == "ada"
+    assert [event.action for event in pagerduty.call(lambda simulator: simulator.processed)].count("acknowledge") == 1
+    assert alerts(pagerduty) == [("shop", "resolved", "The shop is down")]
+
+
+async def test_escalation_rings_nobody_when_somebody_takes_it(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """An incident that is acknowledged already is watched until its service is well, and no more."""
+    opened_before = {"summary": "slow", "source": "elsewhere", "severity": "error"}
+    event = {"event_action": "trigger", "dedup_key": "shop", "payload": opened_before}
+    async with worker_of("escalation.py") as worker:
+        [account] = worker.providers
+        await account.client.enqueue(event, environ["PAGERDUTY_ROUTING_KEY"])  # type: ignore[attr-defined]
+        [incident] = pagerduty.call(lambda simulator: list(simulator.incidents))
+        pagerduty.call(lambda simulator: simulator.acknowledge(incident.id))
+        run = await worker.client.start("escalation", {"summary": "The shop is down", "key": "shop"})
+        outputs = await run.result(PATIENCE)
+        done = await positions(worker, run.id)
+    assert outputs["incident"] == "taken"
+    assert site.posted == []
+    assert done.count("handling/wait_for_health[2]/health") == 1
+    assert "handling/wait_for_health[3]" not in done
+    assert [status for _, status, _ in alerts(pagerduty)] == ["resolved"]
+
+
+async def test_escalation_tells_the_channel_when_pagerduty_refuses(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """A page that fails for good does not end the escalation: everybody is rung all the same."""
+    pagerduty.call(lambda simulator: simulator.faults.script("events", ["400_errors_string"]))
+    site.heals_after_posts = 3
+    async with worker_of("escalation.py") as worker:
+        run = await worker.client.start("escalation", {"summary": "The shop is down"})
+        await run.signal("take", "rejected")
+        outputs = await run.result(PATIENCE)
+    assert "trigger_event" not in outputs
+    assert site.posted[0]["text"] == "PagerDuty has not taken this: The shop is down"
+    assert len(site.posted) == 3
+
+
+def write_inventory(environ: dict[str, str], *lines: tuple[str, str, str]) -> None:
+    """The databases that the maintenance example knows: name, address, due."""
+    databases = [{"name": name, "address": address, "due": due} for name, address, due in lines]
+    Path(environ["INVENTORY"]).write_text(json.dumps(databases))
+
+
+def windows(environ: dict[str, str]) -> list[str] | None:
+    """The databases that have a window, None when none ever had one."""
+    folder = Path(environ["WINDOWS"])
+    return [window.name for window in folder.iterdir()] if folder.exists() else None
+
+
+async def test_database_maintenance_maintains_what_is_due_once(environ: dict[str, str], site: Site) -> None:
+    """A run for each database after somebody's yes; the next time there is nothing left to do."""
+    write_inventory(environ, ("shop", site.address, "2026-01-10"), ("old", site.address, "2025-06-01"))
+    async with worker_of("database_maintenance.py") as worker:
+        first = await worker.client.start("database-maintenance")
+        await first.signal("approve", by="ada")
+        outputs = await first.result(PATIENCE)
+        again = await (await worker.client.start("database-maintenance")).result(PATIENCE)
+    assert outputs["maintained"]["run_ids"] == [f"{first.id}/maintained[0]"]
+    assert outputs["maintained"]["results"] == [f"maintained {site.address}"]
+    assert windows(environ) == []
+    assert again == {"due": {"databases": [], "until": "2026-01-10"}}
+
+
+async def test_database_maintenance_does_nothing_without_a_yes(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """A rejection opens no window and pages that it was rejected, and by whom."""
+    write_inventory(environ, ("shop", site.address, "2026-01-10"))
+    async with worker_of("database_maintenance.py") as worker:
+        run = await worker.client.start("database-maintenance")
+        await run.signal("approve", "rejected", by="ben", reason="the release is today")
+        with pytest.raises(RunFailed):
+            await run.result(PATIENCE)
+    assert windows(environ) is None
+    [(key, _, summary)] = alerts(pagerduty)
+    assert key == "database-maintenance"
+    assert "rejected by ben: the release is today" in summary
+
+
+async def test_database_maintenance_closes_its_windows_when_a_database_fails(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One child fails, the other is carried to its end; then the windows are closed, and somebody is paged."""
+    monkeypatch.setenv("MAINTENANCE_COMMAND", "sh -c 'case $0 in localhost:*) exit 3;; esac'")
+    elsewhere = site.address.replace("127.0.0.1", "localhost")
+    write_inventory(environ, ("shop", site.address, "2026-01-10"), ("billing", elsewhere, "2026-01-10"))
+    async with worker_of("database_maintenance.py") as worker:
+        run = await worker.client.start("database-maintenance")
+        await run.signal("approve", by="ada")
+        with pytest.raises(RunFailed) as failed:
+            await run.result(PATIENCE)
+        done = await positions(worker, run.id)
+    assert failed.value.key == "maintained"
+    assert "maintained[0]" in done
+    assert {f"windows[{number}]/open_window~undo/close_early" for number in (0, 1)} <= set(done)
+    assert windows(environ) == []
+    assert [key for key, _, _ in alerts(pagerduty)] == ["database-maintenance"]
 
 
 def test_example_is_a_program_too(environ: dict[str, str], tmp_path: Path) -> None:

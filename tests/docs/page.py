@@ -4,7 +4,11 @@ A page may say how a block is run, in a comment before its fence:
 
     <!-- run: skip -->        not run: it needs what a test has not
     <!-- run: save NAME -->   kept as a file of this name, which later blocks use
+    <!-- run: append NAME --> put at the end of that file
     <!-- run: background -->  a server in a window of its own; the page goes on once it answers
+    <!-- run: waits -->       a command with --run-id in a window of its own; the page goes on once that run waits
+    <!-- run: ends -->        no commands, but what the command that waited prints in the end, compared as `shows` does;
+                             `ends CODE` where it ends with another code than 0
     <!-- run: paste -->       commands, after the reader has pasted the `export` lines that the simulator printed
     <!-- run: fails CODE -->  ends with this exit code
     <!-- run: shows -->       no commands, but what the block before it printed, line by line; … stands for anything,
@@ -17,6 +21,7 @@ Where nothing is said, a `python` block is run as a program and an `sh` block as
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -25,13 +30,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from resolute.clock import monotonic
+from resolute.engines.embedded.files import FileEngine
 from resolute.engines.embedded.owner import holder
+from resolute.errors import RunNotFound, StoreError
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -79,6 +86,14 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
+@dataclass(frozen=True)
+class _Window:
+    """Another terminal of the reader: what runs there and what it has printed."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 class Reader:
     """Somebody who follows a page: a folder, a shell whose variables last, and servers in other windows."""
 
@@ -89,6 +104,7 @@ class Reader:
         self._kept = folder / "environment"
         self._port = str(_free_port())
         self._servers: list[subprocess.Popen[bytes]] = []
+        self._waiting: list[_Window] = []
         self._exports: list[str] = []
         tools = folder / "bin"
         tools.mkdir()
@@ -124,14 +140,21 @@ class Reader:
         word, _, detail = block.run.partition(" ")
         text = block.text.replace(SIMULATOR_PORT, self._port)
         text = re.sub(r"^resolute simulator\b", rf"\g<0> --port {self._port}", text, flags=re.MULTILINE)
-        if word == "skip" or (block.language not in ("sh", "python") and word not in ("save", "shows")):
+        if word == "skip" or (block.language not in ("sh", "python") and word not in ("save", "shows", "ends")):
             return
         if word == "save":
             (self.folder / detail).write_text(text, encoding="utf-8")
+        elif word == "append":
+            with (self.folder / detail).open("a", encoding="utf-8") as file:
+                file.write(f"\n\n{text}")
         elif word == "shows":
             self._compare(block)
         elif word == "background":
             self._serve(block, text)
+        elif word == "waits":
+            self._wait(block, text)
+        elif word == "ends":
+            self._end(block, int(detail or 0))
         elif block.language == "python":
             self._run(block, [sys.executable, "-c", text], 0)
         else:
@@ -172,9 +195,29 @@ class Reader:
         return found
 
     def _serve(self, block: Block, text: str) -> None:
-        log = self._kept.with_name(f"server {len(self._servers)}.log")
+        window = self._open(text)
+        self._until(
+            lambda: self._has_exports(window.log) if "simulator" in text else _works(self.folder), window, block
+        )
+
+    def _wait(self, block: Block, text: str) -> None:
+        found = re.search(r"--run-id (\S+)", text)
+        assert found, f"{block.place} names no run that could be waited for: add --run-id"
+        window = self._open(text)
+        self._waiting.append(window)
+        self._until(lambda: _waits(self.folder, found[1]), window, block)
+
+    def _end(self, block: Block, code: int) -> None:
+        window = self._waiting.pop()
+        ended = window.process.wait(PATIENCE_S)
+        self.output = window.log.read_text()
+        assert ended == code, f"what waited before {block.place} ended with {ended}:\n{self.output}"
+        self._compare(block)
+
+    def _open(self, text: str) -> _Window:
+        log = self._kept.with_name(f"window {len(self._servers)}.log")
         with log.open("wb") as printed:
-            server = subprocess.Popen(
+            process = subprocess.Popen(
                 ["bash", "-euc", text],
                 cwd=self.folder,
                 env=self._environment(),
@@ -183,15 +226,19 @@ class Reader:
                 stderr=printed,
                 start_new_session=True,
             )
-        self._servers.append(server)
+        self._servers.append(process)
+        return _Window(process, log)
+
+    def _until(self, holds: Callable[[], bool], window: _Window, block: Block) -> None:
+        """Return once it holds; what runs in the window goes on meanwhile."""
         deadline = monotonic() + PATIENCE_S
-        while not (self._has_exports(log) if "simulator" in text else _works(self.folder)):
-            assert monotonic() < deadline, f"{block.place} does not answer:\n{log.read_text()}"
+        while not holds():
+            assert monotonic() < deadline, f"{block.place} does not come to that:\n{window.log.read_text()}"
             try:
-                code = server.wait(0.02)
+                code = window.process.wait(0.02)
             except subprocess.TimeoutExpired:
                 continue
-            raise AssertionError(f"{block.place} ended with {code}:\n{log.read_text()}")
+            raise AssertionError(f"{block.place} ended with {code}:\n{window.log.read_text()}")
 
     def _has_exports(self, log: Path) -> bool:
         """Whether a simulator has printed what is to be pasted; it is kept."""
@@ -216,6 +263,14 @@ def _works(folder: Path) -> bool:
     """Whether a worker answers on the store of this folder."""
     owner = holder(folder / "resolute.db")
     return owner is not None and owner.address is not None
+
+
+def _waits(folder: Path, run_id: str) -> bool:
+    """Whether this run of the store of this folder waits for something."""
+    try:
+        return asyncio.run(FileEngine(folder / "resolute.db").get(run_id)).status == "waiting"
+    except (RunNotFound, StoreError):  # it is about to be started
+        return False
 
 
 def _free_port() -> int:

@@ -21,6 +21,8 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 WITH_BLOCKS = sorted({block.page for block in BLOCKS})
 #: Pages for readers who have set up nothing yet.
 FROM_NOTHING = {ROOT / "README.md", ROOT / "docs" / "tutorial.md"}
+#: Says that a block is a Python file, or the end of one.
+KEPT = re.compile(r"(?:save|append) (\w+)\.py")
 
 
 @pytest.fixture
@@ -56,13 +58,12 @@ def test_python_of_the_pages_satisfies_a_strict_type_checker(tmp_path: Path) -> 
     for page in WITH_BLOCKS:
         stem = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix(""))).lower()
         blocks = [block for block in blocks_of(page) if block.language == "python"]
-        saved = {block.run.removeprefix("save ").removesuffix(".py") for block in blocks if block.run}
-        for block in blocks:
-            name = block.run.removeprefix("save ").removesuffix(".py") or f"line_{block.line}"
-            text = re.sub(
-                rf"^from ({'|'.join(saved) or '-'}) import", rf"from {stem}_\1 import", block.text, flags=re.M
-            )
-            (tmp_path / f"{stem}_{name}.py").write_text(text, encoding="utf-8")
+        saved = {block: KEPT.fullmatch(block.run) for block in blocks}
+        names = "|".join({found[1] for found in saved.values() if found}) or "-"
+        for block, found in saved.items():
+            text = re.sub(rf"^from ({names}) import", rf"from {stem}_\1 import", block.text, flags=re.MULTILINE)
+            file = tmp_path / f"{stem}_{found[1] if found else f'line_{block.line}'}.py"
+            file.write_text((file.read_text(encoding="utf-8") if file.exists() else "") + text, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache/docs"), "."]
     environ = {**os.environ, "MYPYPATH": str(ROOT / "src")}
     checked = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, get_args
 from urllib.parse import unquote
 
 import click
@@ -15,13 +17,18 @@ import pytest
 import resolute
 from resolute.cli import main
 from resolute.config import SETTINGS, WorkerConfig
+from resolute.context import Attempt
+from resolute.engine import STATUSES, NodeView
+from resolute.engines.embedded.store import SCHEMA_VERSION
+from resolute.hooks import RunEvent, RunEventKind
 from resolute.model.activity import Node
-from resolute.model.flow import FlowBuilder, Otherwise, When
+from resolute.model.flow import FlowBuilder, Otherwise, StepMethods, When
 from resolute.providers import pagerduty
 from resolute.providers.pagerduty import config as pagerduty_config
 from tests.docs.page import PAGES, ROOT, blocks_of
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+SCHEMA = (ROOT / "src/resolute/engines/embedded/sqlite/schema.sql").read_text(encoding="utf-8")
 #: What is written as code in the reference, without its arguments.
 CODE = set(re.findall(r"[\w.-]+", " ".join(re.findall(r"`([^`\n]+)`", REFERENCE))))
 
@@ -31,6 +38,24 @@ def section(title: str) -> str:
     found = re.search(rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
     assert found
     return found[1]
+
+
+def line_of(start: str) -> str:
+    """The table line that begins so."""
+    [line] = [line for line in REFERENCE.splitlines() if line.startswith(f"| `{start}")]
+    return line
+
+
+def words_in(text: str) -> list[str]:
+    """What is written as code in a text, word by word."""
+    return re.findall(r"[\w.~]+", " ".join(re.findall(r"`([^`\n]+)`", text)))
+
+
+def columns_of(table: str) -> list[str]:
+    """The columns of a table of the schema."""
+    found = re.search(rf"CREATE TABLE {table} \((.*?)\) STRICT", SCHEMA, re.DOTALL)
+    assert found
+    return re.findall(r"^\s+(\w+) +(?:TEXT|INTEGER|REAL|ANY)", found[1], re.MULTILINE)
 
 
 def is_told(name: str) -> bool:
@@ -58,6 +83,85 @@ def test_every_method_of_flows_and_nodes_is_documented(kind: type) -> None:
     assert [name for name in methods if not is_told(name)] == []
 
 
+@pytest.mark.parametrize("name", [name for name in vars(StepMethods) if not name.startswith("_")])
+def test_every_argument_of_a_step_is_documented_with_its_default(name: str) -> None:
+    """In the line of its method, as the signature has it."""
+    if name in ("otherwise", "end_when"):
+        return
+    line = line_of(f".{name}(")
+    arguments = dict(inspect.signature(getattr(FlowBuilder, name)).parameters)
+    del arguments["self"]
+    assert [argument for argument in arguments if not re.search(rf"\b{argument}\b", line)] == []
+    given = [spelled(argument) for argument in arguments.values() if argument.default not in (argument.empty, None)]
+    assert [default for default in given if default not in line] == []
+
+
+def spelled(argument: inspect.Parameter) -> str:
+    """An argument with its default as an author writes it."""
+    default = argument.default
+    shown = json.dumps(default) if isinstance(default, str) else repr(default).replace("datetime.", "")
+    return f"{argument.name}={shown}"
+
+
+@pytest.mark.parametrize(
+    "shape", [resolute.GateAnswer, resolute.EachResult, resolute.ChildrenResult, resolute.ItemFault, resolute.Page]
+)
+def test_every_field_of_what_is_put_out_is_documented(shape: Any) -> None:
+    """In the line of its model."""
+    told = words_in(line_of(f"{shape.__name__}`"))
+    assert [name for name in shape.model_fields if name not in told] == []
+
+
+def test_all_that_an_activity_may_know_is_documented() -> None:
+    """The attributes of current() that are meant for authors."""
+    for_the_engine = {"providers", "instance", "beat"}
+    names = {field.name for field in fields(Attempt)} | {"idempotency_key", "heartbeat", "provider"}
+    told = words_in(section("Names of `resolute`"))
+    assert [name for name in names - for_the_engine if name not in told and f"{name}.is_open" not in told] == []
+
+
+def test_every_event_of_a_run_is_documented() -> None:
+    """Its kinds, and its fields, in one table."""
+    table = section("Names of `resolute`").partition("`resolute.hooks.RunEvent`")[2].partition("The statuses")[0]
+    names = [*get_args(RunEventKind), *(field.name for field in fields(RunEvent))]
+    assert [name for name in names if name not in words_in(table)] == []
+
+
+def test_every_status_of_a_run_is_documented() -> None:
+    """A line for each, and for no other."""
+    table = section("Names of `resolute`").partition("The statuses of a run:")[2].partition("###")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(STATUSES)
+
+
+def test_every_kind_of_journal_entry_is_documented() -> None:
+    """Those that a view of a run may show."""
+    described = re.search(r"kind: (.*?)\.\n", inspect.getdoc(NodeView) or "", re.DOTALL)
+    assert described
+    kinds = set(re.findall(r'"(\w+)"', described[1]))
+    cells = re.findall(r"^\| `[^|]+\| ([^|]+) \|", section("The journal of a run"), re.MULTILINE)
+    assert set(words_in(" ".join(cells))) == kinds
+
+
+def test_every_table_of_a_store_is_documented() -> None:
+    """Those of the schema, with their columns, and no other."""
+    told = section("The tables of a store")
+    tables = re.findall(r"^CREATE TABLE (\w+)", SCHEMA, re.MULTILINE)
+    first = told.partition("| column of")[0]
+    assert re.findall(r"^\| `(\w+)` \|", first, re.MULTILINE) == tables
+    assert f"Schema version {SCHEMA_VERSION}." in told
+    for table in ("large", "outlines", "memory", "ticks"):
+        line = words_in(next(line for line in first.splitlines() if line.startswith(f"| `{table}`")))
+        assert {*line, "run_no", "flow", "key"} >= set(columns_of(table))
+
+
+@pytest.mark.parametrize("table", ["runs", "journal"])
+def test_every_column_of_runs_and_their_journal_is_documented(table: str) -> None:
+    """In a table of its own."""
+    lines = section("The tables of a store").partition(f"| column of `{table}`")[2].partition("\n\n")[0]
+    told = words_in(" ".join(re.findall(r"^\|([^|]+)\|", lines, re.MULTILINE)))
+    assert sorted(told) == sorted(columns_of(table))
+
+
 @pytest.mark.parametrize("activity", [pagerduty.trigger_event, pagerduty.resolve_event, pagerduty.get_on_calls])
 def test_every_input_of_the_activities_is_documented(activity: object) -> None:
     """All arguments of the PagerDuty activities."""
@@ -65,7 +169,7 @@ def test_every_input_of_the_activities_is_documented(activity: object) -> None:
     assert [name for name in arguments if name not in CODE] == []
 
 
-@pytest.mark.parametrize("kind", [resolute.WorkerConfig, resolute.Retry, pagerduty.PagerDutyConfig])
+@pytest.mark.parametrize("kind", [resolute.WorkerConfig, resolute.Retry, resolute.RateLimit, pagerduty.PagerDutyConfig])
 def test_every_field_of_the_configurations_is_documented(kind: type) -> None:
     """All settings that are given in code."""
     names = [field.name for field in fields(kind)]
@@ -130,12 +234,8 @@ def test_exit_codes_are_those_of_the_command_line() -> None:
 
 def test_every_column_of_the_incident_log_is_documented() -> None:
     """Those of the schema, and no other."""
-    schema = (ROOT / "src/resolute/engines/embedded/sqlite/schema.sql").read_text(encoding="utf-8")
-    table = re.search(r"CREATE TABLE incident_log \((.*?)\) STRICT", schema, re.DOTALL)
-    assert table
-    columns = re.findall(r"^\s+(\w+) +(?:TEXT|INTEGER|REAL|ANY)", table[1], re.MULTILINE)
     told = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\|(.+?)\|", section("incident_log"), re.MULTILINE)))
-    assert sorted(told) == sorted(columns)
+    assert sorted(told) == sorted(columns_of("incident_log"))
 
 
 def anchors(page: Path) -> set[str]:
@@ -190,7 +290,8 @@ def test_readme_names_what_is_needed_and_the_limit_of_the_promise() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["Flow", "Step", "Node", "Trigger", "Run", "Attempt", "Provider", "Activity", "Engine"]
+    "word",
+    ["Flow", "Step", "Node", "Trigger", "Run", "Attempt", "Provider", "Activity", "Engine", "Gate", "Signal", "Worker"],
 )
 def test_the_nouns_of_the_project_are_explained(word: str) -> None:
     """The glossary fixes the words."""

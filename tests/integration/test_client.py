@@ -164,15 +164,6 @@ async def test_runs_are_listed_newest_first(store: str) -> None:
         assert [run.id for run in await asked.runs(flow="report", status="succeeded")] == ["run-2", "run-1", "run-0"]
 
 
-async def test_gate_that_no_flow_has_is_refused(store: str) -> None:
-    """A signal is never lost silently."""
-    async with worker(store) as made, client(store) as asked:
-        run = await asked.start("pausing")
-        for each in (asked, made.client):
-            with pytest.raises(EngineError, match='no gate "approve"'):
-                await each.signal(run.id, "approve")
-
-
 async def test_store_that_does_not_exist_is_told(store: str, tmp_path: Path) -> None:
     """Asking makes no file."""
     async with client(store) as asked:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +14,19 @@ from resolute.cli.inputs import read_input
 from resolute.cli.logs import set_up_logging
 from resolute.cli.options import Common
 from resolute.cli.project import find_flows, run_to_end
-from resolute.cli.terminal import note, pretty, print_json
-from resolute.cli.views import run_json
+from resolute.cli.run_page import size_apart
+from resolute.cli.run_result import print_result
+from resolute.cli.run_waits import waits
+from resolute.cli.terminal import note, print_json, shown
 from resolute.clock import new_id
 from resolute.config import load_settings, store_path
+from resolute.drawing.words import step_lines
 from resolute.engine import RunView
+from resolute.engines.embedded.files import FileEngine
 from resolute.engines.embedded.owner import holder
 from resolute.errors import ConfigError
 from resolute.loader import Found
 from resolute.model.recipe import Flow
-from resolute.model.reference import Ref
-from resolute.model.steps import Block, Branch, Loop, NodeStep, Sleep
 from resolute.oneshot import Once, run_once
 from resolute.ports import Ports
 from resolute.worker import Worker
@@ -73,8 +74,9 @@ def run_flow(common: Common, call: FlowCall) -> int:
             note(f"run {started_id} of {flow.name}")
 
     def on_park(run: RunView) -> None:
-        if shows_progress and run.waiting_for:
-            note(f"waits: {run.waiting_for}")
+        if shows_progress:
+            for line in waits(run):
+                note(f"waits for {shown(line)}" if not line.startswith(" ") else shown(line))
 
     once = Once(
         path,
@@ -94,7 +96,13 @@ def run_flow(common: Common, call: FlowCall) -> int:
     except KeyboardInterrupt:
         note(_left(started, flow, path))
         raise
-    return _print_result(common, run)
+    return print_result(common, run if path is None else run_to_end(_in_full(run, path)))
+
+
+async def _in_full(run: RunView, path: Path) -> RunView:
+    """The run with its input and output; where a worker ran it, large ones stand in the file alone."""
+    is_whole = size_apart(run.input) is None and size_apart(run.output) is None
+    return run if is_whole else await FileEngine(path).result(run.id)
 
 
 async def _within(once: Once, ports: Ports, wait: float | None) -> RunView:
@@ -107,10 +115,8 @@ def _left(started: list[str], flow: Flow, path: Path | None) -> str:
         return f"{flow.name} was not started."
     if path is None:
         return f"Run {started[0]} of {flow.name} is given up with its store in memory."
-    return (
-        f"Run {started[0]} of {flow.name} is left to the next worker on {path}. "
-        f"`resolute runs show {started[0]}` shows it."
-    )
+    who = "goes on in the worker" if FileEngine(path).has_worker else "is left to the next worker"
+    return f"Run {started[0]} of {flow.name} {who} on {path}. `resolute runs show {started[0]}` shows it."
 
 
 def _find(name: str, found: Found) -> Flow:
@@ -122,51 +128,15 @@ def _find(name: str, found: Found) -> Flow:
     raise ConfigError(f'{found.name} holds no flow "{name}".{hint} Known: {", ".join(known)}.')
 
 
-def _print_result(common: Common, run: RunView) -> int:
-    if common.json:
-        print_json(run_json(run, with_nodes=False))
-    if run.status == "succeeded":
-        if not common.json:
-            click.echo(pretty(run.output))
-        return 0
-    at = f' at "{run.error_key}"' if run.error_key else ""
-    note(f"Run {run.id} of {run.flow} {run.status.replace('_', ' ')}{at}: {run.error}")
-    note(f"`resolute runs show {run.id}` shows what it did.")
-    return 1
-
-
 def _show_plan(common: Common, flow: Flow, own: Worker) -> int:
     """Print the steps that would be walked and what is missing; nothing is run."""
     problems = own.problems()
     if common.json:
-        print_json({"flow": flow.name, "steps": list(_plan(flow.steps)), "problems": problems})
+        print_json({"flow": flow.name, "steps": list(step_lines(flow.steps)), "problems": problems})
     else:
         click.echo(f"{flow.name} would do this; nothing was run:")
-        for line in _plan(flow.steps):
-            click.echo(f"  {line}")
+        for line in step_lines(flow.steps):
+            click.echo(f"  {shown(line)}")
         for problem in problems:
             note(problem)
     return 2 if problems else 0
-
-
-def _plan(block: Block, indent: str = "") -> Iterator[str]:
-    for step in block:
-        match step:
-            case NodeStep():
-                node = step.node
-                yield f"{indent}{node.key}: {node.activity.name}"
-                while node.fallback is not None:
-                    node = node.fallback
-                    yield f"{indent}  or else {node.key}: {node.activity.name}"
-            case Branch():
-                yield f"{indent}{step.key}: if its test holds"
-                yield from _plan(step.then, indent + "  ")
-                if step.otherwise:
-                    yield f"{indent}{step.key}: otherwise"
-                    yield from _plan(step.otherwise, indent + "  ")
-            case Sleep():
-                delay = repr(step.delay) if isinstance(step.delay, Ref) else str(step.delay)
-                yield f"{indent}{step.key}: sleep {delay}"
-            case Loop():
-                yield f"{indent}{step.key}: repeat until its test holds"
-                yield from _plan(step.body, indent + "  ")

@@ -1,4 +1,4 @@
-"""`resolute runs`: list runs, or show what one has done."""
+"""`resolute runs`: list runs, show what one has done, and give orders to one."""
 
 from __future__ import annotations
 
@@ -9,122 +9,110 @@ import click
 from resolute.cli.options import Common
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from resolute.engine import SignalOutcome
 
-    from resolute.engine import RunView
-
-#: Characters of an output or error that a table shows; `--json` shows all of it.
-SHOWN: Final = 100
 STATUSES: Final = ("queued", "running", "waiting", "succeeded", "failed", "cancelled", "needs_attention")
 
 
 @click.group()
 def runs() -> None:
-    """List runs, or show what one has done."""
+    """List runs, show what one has done, and cancel, retry or answer one.
+
+    RUN is the id of a run. Of an id that Resolute made, 6 characters of its beginning or end are enough.
+    """
 
 
 @runs.command("list")
 @click.option("--flow", metavar="FLOW", help="Only runs of this flow.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs with this status.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="At most this many.")
+@click.option("--follow", "-f", is_flag=True, help="Go on showing what changes, until Ctrl-C.")
 @click.pass_obj
-def list_runs(common: Common, flow: str | None, status: str | None, limit: int) -> None:
+def list_runs(common: Common, flow: str | None, status: str | None, limit: int, follow: bool) -> int:
     """List runs, newest first."""
-    import asyncio
-
-    from resolute.cli.project import store_file
-    from resolute.cli.terminal import print_json, print_table, took, when
-    from resolute.cli.views import run_json
+    from resolute.cli import runs_list
     from resolute.engine import RunQuery
-    from resolute.engines.embedded.files import FileEngine
 
-    found = asyncio.run(FileEngine(store_file(common)).runs(RunQuery(flow, status, limit)))
-    if common.json:
-        print_json([run_json(run, with_nodes=False) for run in found])
-        return
-    if not found:
-        click.echo("No runs." if flow is None and status is None else "No such runs.")
-        return
-    print_table(
-        ("RUN", "FLOW", "STATUS", "STARTED (UTC)", "TOOK", "ABOUT"),
-        [(r.id, r.flow, r.status, when(r.created_at), took(r.created_at, r.finished_at), _about(r)) for r in found],
-        cut=("FLOW", "ABOUT"),
-    )
+    return runs_list.list_runs(common, RunQuery(flow, status, limit), follow=follow)
 
 
 @runs.command("show")
-@click.argument("run_id")
+@click.argument("run_id", metavar="RUN")
+@click.option("--all", "whole", is_flag=True, help="Show every round, item, decision and error.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until it has ended; the exit code is 0 if it succeeded.")
+@click.option("--value", metavar="POSITION", help="Print this output alone, in full, or run.input, run.output.")
 @click.pass_obj
-def show_run(common: Common, run_id: str) -> None:
-    """Show a run with its journal: what it did, what that came to, and what it waits for."""
-    import asyncio
+def show_run(common: Common, run_id: str, whole: bool, follow: bool, value: str | None) -> int:
+    """Show where a run is, what it waits for, what it did and what that came to."""
+    from resolute.cli import runs_show
 
-    from resolute.cli.project import store_file
-    from resolute.cli.terminal import print_json
-    from resolute.cli.views import run_json
-    from resolute.engines.embedded.files import FileEngine
-    from resolute.errors import RunNotFound
-
-    path = store_file(common)
-    try:
-        run = asyncio.run(FileEngine(path).get(run_id))
-    except RunNotFound as error:
-        near = asyncio.run(_near(path, run_id))
-        raise RunNotFound(f"{error} Did you mean {near}?" if near else str(error)) from None
-    if common.json:
-        print_json(run_json(run, with_nodes=True))
-    else:
-        _print_run(run)
+    if value is None:
+        return runs_show.show_run(common, run_id, whole=whole, follow=follow)
+    if whole or follow:
+        raise click.UsageError("--value prints one value: it goes with neither --all nor --follow.")
+    return runs_show.show_value(common, run_id, value)
 
 
-async def _near(path: Path, run_id: str) -> str:
-    """Ids of newer runs that look like this one, or begin or end with it."""
-    import difflib
+@runs.command("cancel")
+@click.argument("run_id", metavar="RUN")
+@click.option("--by", metavar="NAME", help="Who says so; by default who is logged in.")
+@click.option("--reason", metavar="TEXT", default="", help="Why; it stands in the run.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until it has ended and is undone.")
+@click.pass_obj
+def cancel_run(common: Common, run_id: str, by: str | None, reason: str, wait: bool) -> int:
+    """End a run: a page on its way settles first, and what was done is undone.
 
-    from resolute.engine import RunQuery
-    from resolute.engines.embedded.files import FileEngine
+    Exit code 1 when something could not be undone.
+    """
+    from resolute.cli import runs_orders
 
-    ids = [run.id for run in await FileEngine(path).runs(RunQuery(limit=1000))]
-    wanted = run_id.casefold()
-    found = [known for known in ids if known.casefold().startswith(wanted) or known.casefold().endswith(wanted)]
-    found = found or difflib.get_close_matches(run_id, ids, 3)
-    return " or ".join(found[:3])
-
-
-def _about(run: RunView) -> str:
-    return run.waiting_for or (f"{run.error_key}: {run.error}" if run.error_key else run.error)
+    return runs_orders.cancel_run(common, run_id, by=by, reason=reason, wait=wait)
 
 
-def _print_run(run: RunView) -> None:
-    from resolute.cli.terminal import pretty, print_table, shown, when
-    from resolute.engine import NodeView
+@runs.command("retry")
+@click.argument("run_id", metavar="RUN")
+@click.option("--wait/--no-wait", default=False, show_default=True, help="Stay until it has ended, print its output.")
+@click.pass_obj
+def retry_run(common: Common, run_id: str, wait: bool) -> int:
+    """Take a failed run, or one that needs attention, up again at what failed. A worker has to run."""
+    from resolute.cli import runs_orders
 
-    def came_to(node: NodeView) -> str:
-        text = node.error or ("" if node.output is None else " ".join(pretty(node.output).split()))
-        return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return runs_orders.retry_run(common, run_id, wait=wait)
 
-    lines = {
-        "run": run.id,
-        "flow": run.flow,
-        "status": run.status.replace("_", " "),
-        "trigger": run.trigger,
-        "started": f"{when(run.created_at)} UTC",
-        "ended": f"{when(run.finished_at)} UTC" if run.finished_at else "",
-        "waits for": run.waiting_for,
-        "goes on": f"{when(run.due_at)} UTC" if run.due_at else "",
-        "error": f"{run.error_key}: {run.error}" if run.error_key else run.error,
-    }
-    for name, text in lines.items():
-        if text:
-            click.echo(f"{name + ':':<10} {shown(text)}")
-    if run.nodes:
-        click.echo()
-        heads = ("POSITION", "KIND", "STATUS", "TRIES", "READY (UTC)", "CAME TO", "ROW")
-        rows = [
-            (n.position, n.activity or n.kind, n.status, n.attempt or "", when(n.ready_at), came_to(n), n.log_id or "")
-            for n in run.nodes
-        ]
-        print_table(heads, rows, cut=("KIND", "CAME TO"))
-    for name, value in (("input", run.input), ("output", run.output)):
-        if value is not None:
-            click.echo(f"\n{name}: {pretty(value)}")
+
+@runs.command("signal")
+@click.argument("run_id", metavar="RUN")
+@click.argument("gate", metavar="[GATE]", required=False)
+@click.option("--approve", is_flag=True, help="Let the run go on.")
+@click.option("--reject", is_flag=True, help="Say no; the run fails unless its flow says otherwise.")
+@click.option("--by", metavar="NAME", help="Who answers; by default who is logged in.")
+@click.option("--reason", metavar="TEXT", default="", help="Why.")
+@click.option("--data", metavar="JSON", help="What else the flow shall know.")
+@click.option("--data-file", metavar="FILE", help="The same from a file; - reads standard input.")
+@click.option("--wait/--no-wait", default=False, show_default=True, help="Stay until it has ended, print its output.")
+@click.pass_obj
+def signal_run(
+    common: Common,
+    run_id: str,
+    gate: str | None,
+    approve: bool,
+    reject: bool,
+    by: str | None,
+    reason: str,
+    data: str | None,
+    data_file: str | None,
+    wait: bool,
+) -> int:
+    """Answer a gate of a run, reached or not.
+
+    GATE is its key, or its position where several wait under that key; it may be left out where only one waits.
+    """
+    from resolute.cli import runs_orders
+
+    if approve == reject:
+        raise click.UsageError("Give one of --approve and --reject.")
+    if data is not None and data_file is not None:
+        raise click.UsageError("Give one of --data and --data-file.")
+    outcome: SignalOutcome = "approved" if approve else "rejected"
+    asked = runs_orders.Answer(gate, outcome, by, reason, data, data_file)
+    return runs_orders.signal_run(common, run_id, asked, wait=wait)

@@ -123,7 +123,7 @@ class Orders:
             self._driver.barred.discard(row.no)
         self._driver.wake_rows(woken)
         self._driver.timers.poke_follow_ups()
-        self._driver.finished(row.id)
+        self._driver.finished(cancelled)
         return view(cancelled, entries)
 
     async def stop_child(self, run_id: str, reason: str) -> RunRow | None:
@@ -249,6 +249,8 @@ class Orders:
                     continue
                 live.receive(gate, self._core.secrets.scrub_json(text))
                 live.branches.wake()
+                if row.no not in self._driver.tasks:  # not walked here: it is due for whoever drives it next
+                    live.put_run(due_at=self._core.clock.now(), delay_s=0.0)
                 await live.flush()
                 return
 

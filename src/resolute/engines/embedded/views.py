@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from resolute.engine import NodeView, RunView
+from resolute.engine import FINISHED, NodeView, RunView
 from resolute.engines.embedded.large import LARGE_MARK, referred, size_of
 from resolute.engines.embedded.store import Entry, RunRow
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import from_text
+from resolute.model.inputs import fill_places
 
 
 class LargeValues(Protocol):
@@ -35,6 +36,7 @@ def view(row: RunRow, entries: Sequence[Entry] = ()) -> RunView:
         waiting_for=row.waiting_for,
         due_at=row.due_at,
         finished_at=row.finished_at,
+        stopping=row.stop_reason if row.stop and row.status not in FINISHED else "",
         retries=row.retries,
         deadline_at=row.deadline_at,
         nodes=tuple(node_view(entry) for entry in entries),
@@ -73,7 +75,7 @@ def node_view(entry: Entry) -> NodeView:
         status=entry.status,
         activity=entry.activity,
         attempt=entry.attempt,
-        inputs=value(entry.inputs) if entry.inputs else None,
+        inputs=_inputs(entry),
         output=value(entry.output) if entry.output else None,
         error=entry.error,
         log_id=entry.row_id or None,
@@ -87,3 +89,14 @@ def node_view(entry: Entry) -> NodeView:
 def ended(now: datetime) -> dict[str, Any]:
     """What changes in the row of a run when it ends."""
     return {"finished_at": now, "due_at": None, "delay_s": 0.0, "waiting_for": ""}
+
+
+def _inputs(entry: Entry) -> JsonValue:
+    """A node's inputs; a secret stands there by its name, a large value by its size and digest."""
+    if not entry.inputs:
+        return None
+    inputs: Any = value(entry.inputs)
+    if entry.secrets:
+        fill_places(inputs, from_text(entry.secrets), lambda name: value(name) if referred(name) else f"secret({name})")
+    plain: JsonValue = inputs
+    return plain
