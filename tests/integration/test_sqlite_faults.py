@@ -18,11 +18,12 @@ import pytest
 
 from resolute.engines.embedded.owner import lock_path
 from resolute.engines.embedded.sqlite import writer
-from resolute.engines.embedded.sqlite.database import judge, open_to_write
+from resolute.engines.embedded.sqlite.database import open_to_write
 from resolute.engines.embedded.sqlite.store import SqliteStore
+from resolute.engines.embedded.sqlite.verdict import judge
 from resolute.engines.embedded.store import Entry, RunRow
 from resolute.errors import StoreBroken, StoreError, StoreUnavailable
-from tests.integration.sqlite_file import NOW, opened, run
+from tests.integration.sqlite_file import NOW, WRITE, has_whole_batches, is_intact, opened, run, small_disk
 
 
 @pytest.fixture
@@ -99,20 +100,6 @@ async def test_closing_a_store_that_cannot_be_written_gives_up(path: Path, warne
     assert [type(result) for result in results] == [StoreUnavailable, StoreUnavailable]
     async with opened(path) as again:
         assert await again.running() == []
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of 1 MB; only root can mount one."""
-    disk = folder / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def fill(disk: Path) -> Path:
@@ -205,34 +192,6 @@ async def test_value_that_cannot_be_kept_is_refused(path: Path) -> None:
 
 # kill -9
 
-WRITE = """
-import asyncio, os, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from resolute.engines.embedded.sqlite.store import SqliteStore
-from resolute.engines.embedded.store import Entry, RunRow
-
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-async def main():
-    store = SqliteStore(Path(sys.argv[1]))
-    no = (await store.open()).next_run_no - 1
-
-    async def write():
-        nonlocal no
-        while True:
-            no += 1
-            mine = no
-            run = RunRow(mine, f"run{mine}", "disk", "f", "running", "null", "d", "manual", NOW)
-            entries = [Entry(mine, p, n, "node", p, "done", NOW, output="x" * 300) for n, p in enumerate("abc")]
-            await store.commit([entries[0], run, *entries[1:]])
-            os.write(1, b"%d\\n" % mine)
-
-    await asyncio.gather(*(write() for _ in range(8)))
-
-asyncio.run(main())
-"""
-
 
 def killed_at(path: Path, lines: int) -> list[int]:
     """The numbers that a process acknowledged until it was killed after so many lines."""
@@ -254,7 +213,5 @@ async def test_kill_nine_loses_nothing_that_was_acknowledged(path: Path) -> None
             assert set(acknowledged) <= set(there)
             newest: list[list[Entry]] = [(await store.load(no))[1] for no in there[-40:]]
             assert [len(entries) for entries in newest] == [3] * len(newest)
-    with closing(sqlite3.connect(path)) as connection:
-        [(integrity,)] = connection.execute("PRAGMA integrity_check").fetchall()
-        partial = "SELECT count(*) FROM (SELECT run_no FROM journal GROUP BY run_no HAVING count(*) <> 3)"
-        assert (integrity, connection.execute(partial).fetchone()) == ("ok", (0,))
+    assert is_intact(path)
+    assert has_whole_batches(path)

@@ -131,7 +131,7 @@ async def test_new_fields_of_old_runs(path: Path) -> None:
 
 async def test_what_is_done_is_numbered_as_it_was_committed(path: Path) -> None:
     """By its time, and in its order where the time is the same; what failed or waits has no number."""
-    ask(path, "UPDATE journal SET finished_at = 7 WHERE run_no = 1 AND position IN ('rounds[0]', 'rounds', 'said')")
+    ask(path, "UPDATE journal SET finished_at = 7 WHERE run_no = 1 AND position IN ('seen', 'rounds', 'said')")
     async with opened(path) as store:
         for no in range(1, 7):
             _, entries = await store.load(no)

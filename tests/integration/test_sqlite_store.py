@@ -70,7 +70,8 @@ def test_tables_and_statements_name_the_same_columns() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         for statement in schema():
             connection.execute(statement)
-        for name in ("put_run", "put_entry", "put_row", "put_memory", "put_tick", "put_meta"):
+        names = ("run", "entry", "large", "outline", "row", "memory", "tick", "meta")
+        for name in (f"put_{name}" for name in names):
             found = connection.execute("SELECT name FROM pragma_table_info(?)", (put(name).table,))
             assert put(name).columns == tuple(column for (column,) in found)
 
@@ -85,6 +86,7 @@ def test_tables_and_statements_name_the_same_columns() -> None:
         ("next_due", "runs_due"),
         ("runs_by_status", "runs_by_status"),
         ("runs_of_flow", "runs_by_flow"),
+        ("large", "sqlite_autoindex_large_1"),
         ("log_first", "incident_log_first"),
         ("log_of_run", "incident_log_by_run"),
         ("log_of_dedup_key", "incident_log_by_dedup_key"),
@@ -92,14 +94,34 @@ def test_tables_and_statements_name_the_same_columns() -> None:
 )
 def test_question_is_answered_from_its_index(name: str, index: str) -> None:
     """A store with a million finished runs answers as fast as a new one."""
-    given = dict.fromkeys(["now", "limit", "status", "flow", "run_id", "dedup_key"], 1)
+    steps = plan(name)
+    assert any(f"INDEX {index}" in step for step in steps), steps
+
+
+@pytest.mark.parametrize(
+    "name", ["newest_runs", "runs_that_went_well", "runs_by_status", "runs_of_flow", "running", "unfinished"]
+)
+def test_first_page_of_runs_is_read_without_the_others(name: str) -> None:
+    """The order is that of a table or index; nothing is sorted before the first row comes."""
+    steps = plan(name)
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+def test_unfinished_runs_are_found_in_the_index_alone() -> None:
+    """Also where each of a million others failed, and a hundred thousand wait."""
+    steps = [step for step in plan("unfinished") if "runs" in step]
+    assert steps == ["SEARCH runs USING COVERING INDEX runs_by_status (status=? AND no>?)"] * 3
+
+
+def plan(name: str) -> list[str]:
+    """How SQLite answers a question."""
+    given = dict.fromkeys(["now", "limit", "after", "status", "flow", "run_id", "dedup_key"], 1)
     with closing(sqlite3.connect(":memory:")) as connection:
         for statement in schema():
             connection.execute(statement)
         text = statements()[name]
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", given if ":" in text else (1,) * text.count("?"))
-        steps = [step[3] for step in plan]
-    assert any(f"INDEX {index}" in step for step in steps), steps
+        steps = connection.execute(f"EXPLAIN QUERY PLAN {text}", given if ":" in text else (1,) * text.count("?"))
+        return [step[3] for step in steps]
 
 
 # Opening what is no store
@@ -174,7 +196,7 @@ async def test_newer_store_is_not_opened(path: Path) -> None:
         pass
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'schema_version'")
-    with pytest.raises(StoreBroken, match="schema version 99, expected 1: a newer Resolute wrote it"):
+    with pytest.raises(StoreBroken, match="schema version 99, expected 2: a newer Resolute wrote it"):
         await SqliteStore(path).open()
 
 
@@ -192,7 +214,7 @@ async def test_row_that_somebody_changed_by_hand_is_named(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         values = ["pending" if name == "status" else "[]" if name in ("retry", "remarks") else "0" for name in names]
         connection.execute(put("put_row").of(1), values)
-    with pytest.raises(StoreBroken, match="Row 0 of incident_log cannot be read"):
+    with pytest.raises(StoreBroken, match="row 0 of incident_log: Invalid isoformat"):
         await SqliteStore(path).open()
     (await Owner.acquire(path, wait=False)).release()
 

@@ -36,7 +36,9 @@ COMMANDS: Final = {
     "worker": ("resolute.cli.worker:worker", "Run the flows of a module until stopped."),
     "run": ("resolute.cli.run:run", "Run a flow, or a job, once."),
     "runs": ("resolute.cli.runs:runs", "List runs, or show what one has done."),
+    "flows": ("resolute.cli.flows:flows", "List, show, draw or check the flows of a module."),
     "incidents": ("resolute.cli.incidents:incidents", "Show what was sent to PagerDuty, and what came of it."),
+    "backup": ("resolute.cli.backup:backup", "Copy the store, also while a worker writes it."),
     "jobs": ("resolute.cli.jobs:jobs", "List or show the jobs in this folder."),
     "simulator": ("resolute.cli.simulator:simulator", "Serve a local PagerDuty to try things on."),
 }

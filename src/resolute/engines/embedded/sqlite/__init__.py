@@ -1,1 +1,1 @@
-"""The SQLite journal: `store` writes through `writer`, `reader` only looks; `rows` and the two .sql files say how."""
+"""The SQLite journal: `store` writes through `writer`, `reader` only looks, `backup` copies; the .sql files say how."""

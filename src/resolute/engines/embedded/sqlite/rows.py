@@ -22,8 +22,6 @@ Prepared = tuple[str, Any, Values]
 
 #: Statement that puts a row → the one that removes it.
 REMOVES: Final = {"put_memory": "delete_memory", "put_entry": "delete_entry"}
-#: Statements whose rows stay as they were written first.
-WRITTEN_ONCE: Final = frozenset({"put_large", "put_outline"})
 
 
 class Unreadable(ValueError):
@@ -44,11 +42,10 @@ def prepare(op: Op) -> Prepared:
             return "put_row", op.id, tuple(write(getattr(op, name)) for name, write, _ in _LOG)
         case DropEntry():
             return "put_entry", (op.run_no, op.position), (op.run_no, plain(op.position), None)
-        case PutLarge():  # as it is: its digest is that of its UTF-8, and it may be long
-            return "put_large", (op.run_no, op.digest), (op.run_no, op.digest, op.text)
+        case PutLarge():  # each is put: the table keeps the first
+            return "put_large", object(), (op.run_no, op.digest, op.text)
         case PutOutline():
-            fingerprint = plain(op.fingerprint)
-            return "put_outline", fingerprint, (fingerprint, plain(op.flow), plain(op.text))
+            return "put_outline", object(), (plain(op.fingerprint), plain(op.flow), plain(op.text))
         case PutMemory():
             key = (plain(op.flow), plain(op.key))
             return "put_memory", key, (*key, None if op.text is None else plain(op.text))
@@ -115,28 +112,29 @@ def to_run(values: Values) -> RunRow:
 
 
 def _of_entry(entry: Entry) -> Values:
+    """The values as they are: most of what is written are entries, so the writer escapes them only when it has to."""
     return (
         entry.run_no,
-        plain(entry.position),
+        entry.position,
         entry.order,
         entry.kind,
-        plain(entry.key),
+        entry.key,
         entry.status,
         micros(entry.ready_at),
-        plain(entry.activity),
+        entry.activity,
         entry.attempt,
         entry.failures,
         entry.lost,
-        plain(entry.inputs),
-        plain(entry.secrets),
-        plain(entry.output),
-        plain(entry.error),
+        entry.inputs,
+        entry.secrets,
+        entry.output,
+        entry.error,
         entry.row_id,
         None if entry.due_at is None else micros(entry.due_at),
         None if entry.finished_at is None else micros(entry.finished_at),
         entry.done_no,
         entry.has_turn,
-        plain(entry.heartbeat),
+        entry.heartbeat,
     )
 
 
@@ -163,7 +161,8 @@ def to_row(values: Sequence[Any]) -> Row:
         ) from error
 
 
-def _same(value: Any) -> Any:
+def escaped(value: Any) -> Any:
+    """The value as SQLite can hold it."""
     return plain(value) if isinstance(value, str) else value
 
 
@@ -189,7 +188,7 @@ def _how(column: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
         return _iso, _time
     if column in _JSON:
         return to_text, from_text if column == "event" else _tuple
-    return _same, bool if column in _YES_OR_NO else _same
+    return escaped, bool if column in _YES_OR_NO else escaped
 
 
 #: The columns of incident_log, each with how its value is written and read.

@@ -21,10 +21,10 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
-from resolute.clock import Clock
+from resolute.clock import Clock, monotonic
 from resolute.engines.embedded.sqlite.database import BUSY_MS, open_to_write
 from resolute.engines.embedded.sqlite.reads import Query, answer, unreadable
-from resolute.engines.embedded.sqlite.rows import REMOVES, WRITTEN_ONCE, Prepared, Unreadable, Values
+from resolute.engines.embedded.sqlite.rows import REMOVES, Prepared, Unreadable, Values, escaped
 from resolute.engines.embedded.sqlite.statements import put, statements
 from resolute.engines.embedded.sqlite.verdict import broken_at_work, judge, named
 from resolute.errors import StoreBroken, StoreError, StoreUnavailable
@@ -40,7 +40,10 @@ IDLE_S: Final = 1.0
 #: Pauses between two tries at a group that cannot be written.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 #: Rows that one statement puts: each statement costs the thread a wait for the interpreter's lock.
-ROWS_AT_ONCE: Final = (64, 16, 4, 1)
+ROWS_AT_ONCE: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+#: In a storm, when groups hold so many batches, the file is looked at this often: each look costs the same wait.
+STORM: Final = 16
+CHECK_S: Final = 0.02
 #: SQLite holds a copy of what a statement puts while it runs, and these may be 100 MB each.
 ONE_BY_ONE: Final = "put_large"
 
@@ -77,6 +80,7 @@ class Writer:
         self._closing = False
         self._broken: StoreError | None = None
         self._lost = 0
+        self._checked_s = 0.0
         self._inode = (0, 0)
 
     async def start(self) -> None:
@@ -225,14 +229,12 @@ class Writer:
             )
 
     def _write(self, connection: sqlite3.Connection, batches: list[list[Prepared]]) -> None:
-        """One transaction; of several rows for one place only the one that stays is put."""
+        """One transaction; of several rows for one place only the last is put."""
         tables: dict[str, dict[Any, Values]] = {}
         for batch in batches:
             for name, key, values in batch:
-                rows = tables.setdefault(name, {})
-                if name not in WRITTEN_ONCE or key not in rows:
-                    rows[key] = values
-        self._check_file()
+                tables.setdefault(name, {})[key] = values
+        self._check_file(len(batches))
         connection.execute("BEGIN IMMEDIATE")
         for name, rows in tables.items():
             kept = list(rows.values())
@@ -242,8 +244,12 @@ class Writer:
             _put(connection, name, kept)
         connection.execute("COMMIT")
 
-    def _check_file(self) -> None:
+    def _check_file(self, batches: int) -> None:
         """Raise StoreBroken when the file is not the one that was opened, or belongs to another owner by now."""
+        now_s = monotonic()
+        if batches >= STORM and now_s - self._checked_s < CHECK_S:
+            return
+        self._checked_s = now_s
         self._check_owner()
         if self._inode_now() != self._inode:
             raise StoreBroken(
@@ -283,7 +289,11 @@ def _put(connection: sqlite3.Connection, name: str, rows: list[Values]) -> None:
     at = 0
     for size in (1,) if name == ONE_BY_ONE else ROWS_AT_ONCE:
         while len(rows) - at >= size:
-            connection.execute(put(name).of(size), tuple(chain.from_iterable(rows[at : at + size])))
+            statement, values = put(name).of(size), tuple(chain.from_iterable(rows[at : at + size]))
+            try:
+                connection.execute(statement, values)
+            except UnicodeEncodeError:
+                connection.execute(statement, tuple(map(escaped, values)))
             at += size
 
 
