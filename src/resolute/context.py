@@ -6,12 +6,15 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from resolute.errors import NodeMisuse
 from resolute.jsontypes import JsonValue
 from resolute.model.activity import set_misuse_probe
 from resolute.model.codec import from_text, to_plain, to_text
+
+_log = logging.getLogger("resolute.activity")
 
 
 class Memory(MutableMapping[str, JsonValue]):
@@ -73,7 +76,6 @@ class Attempt:
         attempt: number of this attempt, from 1.
         idempotency_key: the same for every attempt of this node in this run; hand it to what can use it.
         repeated: an earlier attempt was begun and may have had its effect.
-        log: a logger that names run and node.
         memory: the flow's durable key/value store.
         ledger: the incident log.
         heartbeat_details: what an earlier attempt of this node said last with `heartbeat(details)`.
@@ -85,7 +87,6 @@ class Attempt:
     position: str
     attempt: int
     repeated: bool
-    log: logging.LoggerAdapter[logging.Logger]
     memory: Memory
     ledger: LedgerView
     providers: Mapping[tuple[str, str], Any]
@@ -101,6 +102,11 @@ class Attempt:
                 `heartbeat_details` when this one fails or is lost with its worker.
         """
         self.beat(details)
+
+    @cached_property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that names run and node."""
+        return logging.LoggerAdapter(_log, {"run": self.run_id, "node": self.position})
 
     @property
     def idempotency_key(self) -> str:

@@ -124,7 +124,7 @@ class Activity(Generic[P, R]):
         """The key of a node that was given none: the last part of the activity's name."""
         return self.name.rpartition(".")[2]
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.fn)
 

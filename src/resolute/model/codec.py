@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -19,7 +19,13 @@ from pydantic_core import PydanticSerializationError
 
 from resolute.errors import InputError, OutputError
 
-_encoder: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=True, separators=(",", ":"))
+_encode: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=True, separators=(",", ":")).encode
+_decode: Final = json.JSONDecoder().raw_decode
+
+#: Of these types themselves, not of types made from them, JSON keeps every value as it is.
+_LEAVES: Final = frozenset({str, int, bool, type(None), float})
+#: Where these are declared as they are, without constraints or serializers, nothing else can come back.
+_DECLARED: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool, "none": type(None)}
 
 
 @cache
@@ -34,31 +40,65 @@ class NotJournalable(ValueError):
 def to_text(plain: Any) -> str:
     """JSON text of plain data: ASCII, no blanks, NaN and Infinity allowed."""
     try:
-        return _encoder.encode(plain)
+        return str(plain) if type(plain) is int else _encode(plain)  # the encoder is slow to begin
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJournalable(str(error)) from error
 
 
 def from_text(text: str) -> Any:
     """Plain data of JSON text written by `to_text`."""
-    return json.loads(text)
+    plain, end = _decode(text)
+    return plain if end == len(text) else json.loads(text)  # which says what is wrong with the rest
+
+
+def _is_plain(value: Any, depth: int = 4) -> bool:
+    """Whether the value is made of JSON's own types alone, so that it is its own plain data; False when too deep."""
+    kind = type(value)
+    if kind in _LEAVES:
+        return True
+    if kind is dict:
+        if not all(type(key) is str for key in value):
+            return False
+        held = value.values()
+    elif kind is list:
+        held = value
+    else:
+        return False
+    return all(type(inner) in _LEAVES or (depth > 0 and _is_plain(inner, depth - 1)) for inner in held)
+
+
+@lru_cache(maxsize=1024)
+def _plain_type(adapter: TypeAdapter[Any]) -> type | None:
+    """The type whose values come back from the journal as they are, where the adapter declares just that one."""
+    schema = adapter.core_schema
+    return _DECLARED.get(schema["type"]) if len(schema) == 1 else None
 
 
 def to_plain(value: Any, adapter: TypeAdapter[Any] | None = None) -> Any:
-    """The value as None, bool, int, float, str, list and dict; raises NotJournalable.
+    """The value as None, bool, int, float, str, list and dict, or itself where it is that; raises NotJournalable.
 
     Fields stand under their own names, not their aliases; computed fields are left out.
 
     Args:
         adapter: the declared type, whose serializers are used; None for a value without one.
     """
+    if type(value) is _plain_type(adapter) if adapter is not None else _is_plain(value):
+        return value
     known = adapter or _anything()
     try:
-        plain = known.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings=False)
-        raw = known.dump_python(value, by_alias=False, round_trip=True, warnings=False)
+        plain = known.serializer.to_python(value, mode="json", by_alias=False, round_trip=True, warnings=False)
+        if not _holds_none(plain):
+            return plain
+        raw = known.serializer.to_python(value, by_alias=False, round_trip=True, warnings=False)
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         raise NotJournalable(str(error)) from error
     return _with_non_finite(plain, raw)
+
+
+def _holds_none(plain: Any) -> bool:
+    if isinstance(plain, dict):
+        return any(map(_holds_none, plain.values()))
+    return any(map(_holds_none, plain)) if isinstance(plain, list) else plain is None
 
 
 def _with_non_finite(plain: Any, raw: Any) -> Any:
@@ -84,13 +124,16 @@ def encode_output(value: Any, adapter: TypeAdapter[Any] | None, activity: str) -
         OutputError: the value does not come back from the journal as it went in.
     """
     try:
-        text = to_text(to_plain(value, adapter))
+        plain = to_plain(value, adapter)
+        text = to_text(plain)
     except NotJournalable as error:
         raise OutputError(
             f"The output of {activity} (type {type(value).__name__}) cannot be written to the journal: {error}. "
             "Return a pydantic model, a dataclass or JSON values, and declare the type: -> MyModel."
         ) from error
     decoded = decode_output(text, adapter, activity)
+    if plain is value and type(decoded) is type(value) and decoded == value:
+        return text, decoded
     lost = _lost(value, decoded, "output")
     if lost is not None and _lost(_as_declared(value, adapter), decoded, "output") is not None:
         raise OutputError(
@@ -107,7 +150,7 @@ def decode_output(text: str, adapter: TypeAdapter[Any] | None, activity: str) ->
         OutputError: the recorded text does not fit the activity's declared type.
     """
     plain = from_text(text)
-    if adapter is None:
+    if adapter is None or type(plain) is _plain_type(adapter):
         return plain
     try:
         return rebuild(plain, adapter)
@@ -117,7 +160,7 @@ def decode_output(text: str, adapter: TypeAdapter[Any] | None, activity: str) ->
 
 def rebuild(plain: Any, adapter: TypeAdapter[Any]) -> Any:
     """The value of a declared type that `to_plain` took apart; raises ValidationError."""
-    return adapter.validate_python(plain, strict=False, by_alias=True, by_name=True)
+    return adapter.validator.validate_python(plain, strict=False, by_alias=True, by_name=True)
 
 
 def _as_declared(value: Any, adapter: TypeAdapter[Any] | None) -> Any:

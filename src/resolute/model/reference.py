@@ -38,6 +38,9 @@ class MissingValue(LookupError):
         self.reason = reason
 
 
+#: Values that hold no references. A tuple, for a union of types would be made anew by each look at it.
+_LEAVES: Final = (str, int, float)
+
 #: What to put in place of a reference that leads nowhere.
 OnMissing = Callable[["Ref", MissingValue], Any]
 
@@ -352,7 +355,7 @@ def resolve(value: Any, scope: Scope, on_missing: OnMissing | None = None) -> An
         on_missing: what to put in place of a reference that leads nowhere, in a text in place of that
             part alone; without it MissingValue is raised.
     """
-    if value is None or isinstance(value, str | int | float):
+    if value is None or isinstance(value, _LEAVES):
         return value
     if isinstance(value, Ref):
         return value.fill(scope, on_missing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from datetime import timedelta
 from typing import Any
@@ -27,8 +26,7 @@ class MaySayNothing:
 
 
 def _attempt() -> Attempt:
-    log = logging.LoggerAdapter(logging.getLogger("resolute.activity"), {})
-    return Attempt("r", "f", "page", "page", 1, False, log, Memory({}), LedgerView(frozenset({"open"})), {}, "")
+    return Attempt("r", "f", "page", "page", 1, False, Memory({}), LedgerView(frozenset({"open"})), {}, "")
 
 
 async def _execute(made: Activity[Any, Any], timeout: timedelta = timedelta(minutes=1), **inputs: Any) -> Any:

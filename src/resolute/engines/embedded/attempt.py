@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
@@ -61,7 +60,7 @@ async def execute(
                 f"{activity.name} raised {type(error).__name__}; an activity ends by returning."
             ) from error
 
-    task = asyncio.create_task(call(), context=contextvars.copy_context())
+    task = asyncio.create_task(call())  # in a context of its own: a copy of this one
     under_way.add(task)
     try:
         late = await _until(task, timeout, silence)
@@ -95,9 +94,27 @@ async def _until(task: asyncio.Task[Any], timeout: timedelta, silence: Silence) 
                 f"said nothing for {silence.timeout}. It was given up; "
                 "call current().heartbeat() more often, or give the node more time with .with_heartbeat(...)."
             )
-        await asyncio.wait({task}, timeout=left_s if silent_s is None else min(left_s, silent_s))
+        await _ended(task, left_s if silent_s is None else min(left_s, silent_s))
         if task.done():
             return ""
+
+
+async def _ended(task: asyncio.Task[Any], seconds: float) -> None:
+    """Return when the task has ended or the time is over: `asyncio.wait` for one task, in half the time."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+
+    def wake(_: asyncio.Task[Any] | None = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_later(seconds, wake)
+    task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        task.remove_done_callback(wake)
 
 
 def _dropped(task: asyncio.Task[Any], attempt: Attempt) -> None:

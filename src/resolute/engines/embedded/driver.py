@@ -6,6 +6,7 @@ import asyncio
 import logging
 from asyncio import FIRST_COMPLETED
 from collections.abc import Coroutine, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -37,8 +38,9 @@ class Driver:
     Attributes:
         drives_all: False drives only the runs in `own`.
         live, tasks: what is in memory, by run number.
+        live_ids: the ids of the runs in memory that have not finished.
         barred: runs that nothing may wake any more.
-        watchers: who waits for a run to finish, by run id.
+        watchers: who waits for a run to finish, by run id; they get its row.
         broken: ends with an error when the engine cannot go on.
     """
 
@@ -51,7 +53,8 @@ class Driver:
         self.tasks: dict[int, asyncio.Task[None]] = {}
         self.own: set[int] = set()
         self.barred: set[int] = set()
-        self.watchers: dict[str, set[asyncio.Future[None]]] = {}
+        self.live_ids: set[str] = set()
+        self.watchers: dict[str, set[asyncio.Future[RunRow]]] = {}
         self.stopping = False
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._max_live = max_live
@@ -60,9 +63,13 @@ class Driver:
 
     def drive(self, row: RunRow, entries: Sequence[Entry], *, batch: Sequence[Op] = ()) -> LiveRun:
         live = LiveRun(self.core, row, entries, batch=batch)
-        self.live[row.no] = live
+        self._came(live)
         self._begin(row.no, self._walk(live))
         return live
+
+    def _came(self, live: LiveRun) -> None:
+        self.live[live.row.no] = live
+        self.live_ids.add(live.run_id)
 
     def _begin(self, run_no: int, walk: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(walk, name=f"run {run_no}")
@@ -103,7 +110,8 @@ class Driver:
             loaded.set_result(None)
         if row.status in FINISHED:
             return
-        live = self.live[run_no] = LiveRun(self.core, row, entries)
+        live = LiveRun(self.core, row, entries)
+        self._came(live)
         live.put_run(status="running", waiting_for="")
         await live.flush()
         await self._walk(live)
@@ -148,13 +156,14 @@ class Driver:
             log.exception("run %s of %s failed in an unforeseen way", live.run_id, live.row.flow)
             leave_pages(live)
         await live.flush()
-        self.finished(live.run_id)
+        self.finished(live.row)
         if live.row.trigger.startswith(CHILD_OF):
             self.wake(int(live.row.trigger.removeprefix(CHILD_OF)))
 
     def _stopped(self, live: LiveRun, stopped: RunStopped) -> None:
         status: RunStatus = "cancelled" if stopped.failure is None else "failed"
-        error = live.kept(str(stopped) + _not_undone(stopped.undo_faults))
+        not_undone = _not_undone(stopped.undo_faults)
+        error = live.kept(f"{str(stopped).rstrip('.')}.{not_undone}" if not_undone else str(stopped))
         live.put_run(status=status, error=error, **ended(self.core.clock.now()))
         level = logging.INFO if stopped.failure is None else logging.ERROR
         log.log(level, "run %s of %s %s: %s", live.run_id, live.row.flow, status, error)
@@ -224,8 +233,12 @@ class Driver:
     def broke(self, error: BaseException) -> None:
         """The engine cannot go on: who runs it learns of it through `broken`."""
         log.critical("the engine stops: %s", error, exc_info=error)
+        reason = error if isinstance(error, StoreError) else EngineError(str(error))
         if not self.broken.done():
-            self.broken.set_exception(error if isinstance(error, StoreError) else EngineError(str(error)))
+            self.broken.set_exception(reason)
+        for watcher in chain.from_iterable(self.watchers.values()):
+            if not watcher.done():
+                watcher.set_exception(reason)
 
     @property
     def has_room(self) -> bool:
@@ -239,11 +252,13 @@ class Driver:
             else:
                 self.timers.poke_follow_ups()
 
-    def finished(self, run_id: str) -> None:
-        self.core.run_secrets.pop(run_id, None)
-        for watcher in self.watchers.pop(run_id, ()):
+    def finished(self, row: RunRow) -> None:
+        """Tell who waits for the run that it has ended."""
+        self.live_ids.discard(row.id)  # it stays in memory for another moment; who asks now shall look at the disk
+        self.core.run_secrets.pop(row.id, None)
+        for watcher in self.watchers.pop(row.id, ()):
             if not watcher.done():
-                watcher.set_result(None)
+                watcher.set_result(row)
 
 
 def _not_undone(faults: Sequence[Fault]) -> str:

@@ -187,7 +187,7 @@ class EmbeddedEngine:
             await asyncio.shield(self._starting[name])
         self._starting[name] = gate = asyncio.get_running_loop().create_future()
         try:
-            existing = await self.core.store.find(name)
+            existing = await self.core.store.find(name) if run_id else None  # a new id is nobody else's
             if existing is not None:
                 return await self._existing(existing, wanted, scheduled_at, secrets, also)
             for value in (secrets or {}).values():
@@ -321,19 +321,32 @@ class EmbeddedEngine:
         return [view(row) for row in await self.core.store.runs(query)]
 
     async def result(self, run_id: str, timeout: timedelta | None = None) -> RunView:
-        async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-            while True:
-                watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._driver.watchers.setdefault(run_id, set()).add(watcher)
-                try:
-                    row = await self._found(run_id)
-                    if row.status in FINISHED:
-                        return view(await with_large(self.core.store, row))
-                    await asyncio.wait({watcher, self.broken}, return_when=asyncio.FIRST_COMPLETED)
-                    if self.broken.done():
-                        self.broken.result()
-                finally:
-                    self._driver.watchers.get(run_id, set()).discard(watcher)
+        if timeout is None:
+            row = await self._finished(run_id)
+        else:
+            async with asyncio.timeout(timeout.total_seconds()):
+                row = await self._finished(run_id)
+        return view(await with_large(self.core.store, row))
+
+    async def _finished(self, run_id: str) -> RunRow:
+        """The run once it has finished; one in memory tells that itself, any other is looked for on disk."""
+        if self.broken.done():
+            self.broken.result()
+        watcher: asyncio.Future[RunRow] = asyncio.get_running_loop().create_future()
+        watchers = self._driver.watchers.setdefault(run_id, set())
+        watchers.add(watcher)
+        try:
+            if run_id not in self._driver.live_ids:
+                row = await self._found(run_id)
+                if row.status in FINISHED:
+                    return row
+            return await watcher
+        finally:
+            watchers.discard(watcher)
+            if not watchers and self._driver.watchers.get(run_id) is watchers:
+                del self._driver.watchers[run_id]
+            if watcher.done() and not watcher.cancelled():
+                watcher.exception()  # it may have come while the store was asked
 
     async def driven(self, run_id: str) -> RunView:
         """The run once it has finished, or is parked with all that it started: for an engine that drives only its own.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -67,7 +66,7 @@ class LiveRun(RunState):
 
     def record(self, position: str, kind: str, key: str, decide: Callable[[datetime], JsonValue]) -> JsonValue:
         def made(entry: Entry, now: datetime) -> Entry:
-            return replace(entry, status="done", output=self.keep(to_text(decide(now))), finished_at=now)
+            return entry.but(status="done", output=self.keep(to_text(decide(now))), finished_at=now)
 
         value: JsonValue = from_text(self.text_here(self.once(position, kind, key, made).output))
         return value
@@ -84,13 +83,13 @@ class LiveRun(RunState):
             text = to_text(move(now, self.cursor(name)))
             self.core.move_cursor(self.row.flow, name, text)
             self.add(PutMemory(cursors_of(self.row.flow), name, text))
-            return replace(entry, status="done", output=text, finished_at=now)
+            return entry.but(status="done", output=text, finished_at=now)
 
         value: JsonValue = from_text(self.once(position, "cursor", key, made).output)
         return value
 
     async def sleep(self, position: str, key: str, until: Callable[[datetime], datetime]) -> None:
-        entry = self.once(position, "sleep", key, lambda entry, now: replace(entry, due_at=until(now)))
+        entry = self.once(position, "sleep", key, lambda entry, now: entry.but(due_at=until(now)))
         while entry.status == "waiting":
             seen, now = self.branches.generation, self.core.clock.now()
             if self.stopping:
@@ -103,7 +102,7 @@ class LiveRun(RunState):
             entry = self.entries[position]
 
     async def wait_signal(self, position: str, key: str, until: Callable[[datetime], datetime | None]) -> JsonValue:
-        entry = self.once(position, "gate", key, lambda entry, now: replace(entry, due_at=until(now)))
+        entry = self.once(position, "gate", key, lambda entry, now: entry.but(due_at=until(now)))
         while entry.status == "waiting":
             seen, now = self.branches.generation, self.core.clock.now()
             if self.stopping:
@@ -126,7 +125,7 @@ class LiveRun(RunState):
 
     async def spawn(self, position: str, key: str, flow: str, input: Callable[[datetime], JsonValue]) -> JsonValue:
         def made(entry: Entry, now: datetime) -> Entry:
-            return replace(entry, inputs=self.keep(to_text(input(now))))
+            return entry.but(inputs=self.keep(to_text(input(now))))
 
         entry = self.once(position, "child", key, made, activity=flow)
         if entry.status == "waiting":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,14 +40,14 @@ def begin_node(run: RunState, node: Node[Any], position: str, inputs: Callable[[
                     places.append(([name], kept))
             text = to_text(plain)
         text = run.core.secrets.scrub_json(text)
-        entry = replace(entry, inputs=text, secrets=to_text(places) if places else "")
+        entry = entry.but(inputs=text, secrets=to_text(places) if places else "")
     except StepFailed as failure:
         return run.put(run.failed(entry, failure.error))
     except InputError as error:
         return run.put(run.failed(entry, str(error)))
     turn = _turn(run, node, now)
     if turn is not None and turn > now:
-        entry = replace(entry, status="waiting", attempt=0, due_at=turn, has_turn=True)
+        entry = entry.but(status="waiting", attempt=0, due_at=turn, has_turn=True)
     return run.put(entry)
 
 
@@ -75,11 +74,12 @@ async def work(run: RunState, node: Node[Any], position: str) -> Any:
                 continue
             turn = None if entry.has_turn else _turn(run, node, now)
             if turn is not None and turn > now:
-                run.put(replace(entry, due_at=turn, has_turn=True))
+                run.put(entry.but(due_at=turn, has_turn=True))
                 continue
-            entry = run.put(replace(entry, status="running", attempt=entry.attempt + 1, due_at=None, has_turn=False))
+            entry = run.put(entry.but(status="running", attempt=entry.attempt + 1, due_at=None, has_turn=False))
         await run.flush()
-        memory = Memory(await run.core.memory_of(run.row.flow))
+        stored = run.core.memory.get(run.row.flow)
+        memory = Memory(await run.core.memory_of(run.row.flow) if stored is None else stored)
         try:
             value = await _attempt(run, node, entry, memory)
             text, output = encode_output(value, node.activity.output_adapter, node.activity.name)
@@ -123,7 +123,6 @@ async def _attempt(run: RunState, node: Node[Any], entry: Entry, memory: Memory)
         position=entry.position,
         attempt=entry.attempt,
         repeated=entry.attempt > 1 or entry.position in run.begun_before,
-        log=logging.LoggerAdapter(logging.getLogger("resolute.activity"), {"run": run.run_id, "node": entry.position}),
         memory=memory,
         ledger=LedgerView(run.core.log.open_keys),
         providers=run.core.providers,
@@ -149,7 +148,7 @@ def _attempt_failed(run: RunState, node: Node[Any], position: str, error: Except
     now = run.core.clock.now()
     text = run.kept(told(error))
     entry = run.entries[position]
-    entry = replace(entry, failures=entry.failures + 1, lost=0, error=text)
+    entry = entry.but(failures=entry.failures + 1, lost=0, error=text)
     wait: timedelta = retry.wait(entry.failures, error, run.core.randomness.random())
     permanent = retry.is_permanent(error) or isinstance(error, KeyGone)
     exhausted = retry.attempts is not None and entry.failures >= retry.attempts
@@ -159,7 +158,7 @@ def _attempt_failed(run: RunState, node: Node[Any], position: str, error: Except
         log.warning("run %s: %s failed for good in attempt %d: %s", run.run_id, position, entry.attempt, text)
         raise StepFailed(node.key, text, position=position)
     log.info("run %s: attempt %d of %s failed: %s", run.run_id, entry.attempt, position, text)
-    run.put(replace(entry, status="waiting", due_at=now + wait))
+    run.put(entry.but(status="waiting", due_at=now + wait))
 
 
 def told(error: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -41,7 +40,7 @@ def begin_page(run: RunState, node: Node[Any], position: str, inputs: Callable[[
         return run.put(run.failed(entry, str(error)))
     if row.remarks:
         log.warning("run %s: %s (row %d): %s", run.run_id, position, row.id, "; ".join(row.remarks))
-    return run.put(replace(entry, row_id=row.id, inputs=run.keep(to_text(intent.event))))
+    return run.put(entry.but(row_id=row.id, inputs=run.keep(to_text(intent.event))))
 
 
 async def send(run: RunState, node: Node[Any], position: str) -> Any:
@@ -60,7 +59,7 @@ async def send(run: RunState, node: Node[Any], position: str) -> Any:
         limit: datetime | None = None
         if node.fallback_after is not None:
             if entry.ready_at > run.core.clock.now() + SET_BACK:  # the fallback's time begins anew
-                entry = run.put(replace(entry, ready_at=run.core.clock.now()))
+                entry = run.put(entry.but(ready_at=run.core.clock.now()))
             limit = entry.ready_at + node.fallback_after
         if not row.is_settled and (limit is None or run.core.clock.now() < limit):
             row, until = await _try(run, row)
@@ -104,11 +103,11 @@ def _settled(run: RunState, node: Node[Any], entry: Entry, row: Row) -> Any:
     """What the node puts out for a settled row; raises StepFailed."""
     run.core.log.taken(row.id)
     if row.status not in SUCCESSES:
-        failed = run.put(run.failed(replace(entry, attempt=row.attempts), settle_reason(row)))
+        failed = run.put(run.failed(entry.but(attempt=row.attempts), settle_reason(row)))
         raise StepFailed(node.key, failed.error, position=entry.position)
     adapter = node.activity.output_adapter
     text, output = encode_output(paging(node.activity).output_of(row), adapter, node.activity.name)
-    run.finish(replace(entry, attempt=max(1, row.attempts)), output=run.keep(text))
+    run.finish(entry.but(attempt=max(1, row.attempts)), output=run.keep(text))
     return output
 
 

@@ -45,7 +45,7 @@ async def recover(core: Core, driver: Driver) -> None:
             entries = [counted if entry is lost[0] else entry for entry in entries]
             await core.store.commit([counted])
             if counted.lost >= LOST_LIMIT:
-                await park_for_attention(
+                parked = await park_for_attention(
                     core,
                     row,
                     counted.key,
@@ -53,13 +53,14 @@ async def recover(core: Core, driver: Driver) -> None:
                     f"({counted.activity}) was its only running attempt. "
                     f"Mend the activity, then `resolute runs retry {row.id}`.",
                 )
-                driver.finished(row.id)
+                driver.finished(parked)
                 continue
         driver.drive(row, entries)
 
 
-async def park_for_attention(core: Core, row: RunRow, key: str, reason: str) -> None:
+async def park_for_attention(core: Core, row: RunRow, key: str, reason: str) -> RunRow:
     """Park a run until a person has looked at it."""
     log.error("run %s needs attention: %s", row.id, reason)
     parked = replace(row, status="needs_attention", error=reason, error_key=key, **ended(core.clock.now()))
     await core.store.commit([parked])
+    return parked

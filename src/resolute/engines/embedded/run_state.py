@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -88,7 +87,7 @@ class RunState:
 
     def put_run(self, **changes: Any) -> None:
         """Change the run's own row with the next batch."""
-        self.row = replace(self.row, **changes)
+        self.row = self.row.but(**changes)
         self._batch = [op for op in self._batch if not isinstance(op, RunRow)]
         self._batch.append(self.row)
 
@@ -130,11 +129,11 @@ class RunState:
         """Write an entry as done."""
         self._done_no += 1
         now = self.core.clock.now()
-        return self.put(replace(entry, status="done", done_no=self._done_no, finished_at=now, **changes))
+        return self.put(entry.but(status="done", done_no=self._done_no, finished_at=now, **changes))
 
     def failed(self, entry: Entry, error: str) -> Entry:
         """The entry as it is when it has failed for good."""
-        return replace(entry, status="failed", error=self.kept(error), finished_at=self.core.clock.now())
+        return entry.but(status="failed", error=self.kept(error), finished_at=self.core.clock.now())
 
     def once(
         self, position: str, kind: str, key: str, make: Callable[[Entry, datetime], Entry], activity: str = ""
@@ -151,7 +150,7 @@ class RunState:
                 entry = self.failed(entry, failure.error)
             if entry.status == "done":
                 self._done_no += 1
-                entry = replace(entry, done_no=self._done_no)
+                entry = entry.but(done_no=self._done_no)
             self.put(entry)
         self.expect(entry, kind, activity)
         self.raise_ended(entry)
@@ -178,7 +177,7 @@ class RunState:
         parked_at = self.row.due_at - timedelta(seconds=self.row.delay_s) if self.row.due_at is not None else now
         if self.row.due_at == due_at and parked_at > now + SET_BACK:
             due_at = now + timedelta(seconds=self.row.delay_s)
-            self.put(replace(entry, due_at=due_at))
+            self.put(entry.but(due_at=due_at))
         return due_at
 
     def kept(self, text: str) -> str:
@@ -246,7 +245,7 @@ class RunState:
 
     def cancelled(self, entry: Entry) -> RunStopped:
         """Write an entry as cancelled; returns what ends its branch."""
-        self.put(replace(entry, status="cancelled", due_at=None, finished_at=self.core.clock.now()))
+        self.put(entry.but(status="cancelled", due_at=None, finished_at=self.core.clock.now()))
         return self.stopped()
 
     # Waiting
