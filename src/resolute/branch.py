@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from resolute.cron import tick_before
 from resolute.engine import FlowPort
 from resolute.model.codec import rebuild
 from resolute.model.recipe import Flow
@@ -107,6 +108,16 @@ class BranchScope:
         if declared.start is MISSING:
             raise MissingValue(name, f'the cursor "{name}" was never moved and has no start')
         return declared.start
+
+    def tick(self, back: int) -> datetime:
+        started = self._context.port.tick
+        if started is None:
+            raise MissingValue(
+                "tick", "no schedule started this run, so it has no scheduled time. Give one: tick(default=now())."
+            )
+        trigger, at = started
+        rule = trigger.split(":")
+        return at if not back else tick_before(rule[1], rule[2], at, back)
 
     def env(self, name: str) -> str | None:
         return self._context.port.env(name)

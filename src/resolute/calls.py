@@ -108,6 +108,10 @@ def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
         await engine.signal(run_id, gate, outcome, by=by, reason=reason, data=data)
         return None
 
+    async def pause(flow: str, trigger: str, paused: bool) -> JsonValue:
+        await engine.schedules.pause(flow, trigger, paused)
+        return None
+
     answers: dict[str, Callable[..., Any]] = {
         "start": start,
         "start_job": start_job,
@@ -115,5 +119,6 @@ def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
         "cancel": cancel,
         "retry": retry,
         "signal": send_signal,
+        "pause": pause,
     }
     return answers

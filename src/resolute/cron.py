@@ -6,7 +6,9 @@ fires once, at its first occurrence.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -42,6 +44,21 @@ def problem_with(expression: str, timezone: str) -> str | None:
             'Write five fields (minute hour day month weekday), e.g. "*/5 * * * *".'
         )
     return None
+
+
+def is_tick(expression: str, timezone: str, at: datetime) -> bool:
+    """Whether an instant is one of the scheduled times."""
+    return next(ticks_after(expression, timezone, at - timedelta(microseconds=1))) == at
+
+
+def tick_before(expression: str, timezone: str, at: datetime, count: int = 1) -> datetime:
+    """The scheduled time that comes `count` places before an instant, by the same rules as those after it, in UTC."""
+    reach = timedelta(minutes=1)
+    while True:
+        found = deque(takewhile(lambda tick: tick < at, ticks_after(expression, timezone, at - reach)), maxlen=count)
+        if len(found) == count:
+            return found[0]
+        reach *= 2
 
 
 def ticks_after(expression: str, timezone: str, after: datetime) -> Ticks:

@@ -118,6 +118,11 @@ class FlowPort(Protocol):
     def input(self) -> Any: ...
 
     @property
+    def tick(self) -> tuple[str, datetime] | None:
+        """The schedule that started the run, by its id, and its scheduled time; None for a run started otherwise."""
+        ...
+
+    @property
     def retries(self) -> int:
         """How often an operator has taken the run up again after it had failed."""
         ...
@@ -221,7 +226,7 @@ class RunView:
     """A run as operators see it.
 
     Attributes:
-        trigger: what started it: "manual", "schedule:…", "job:…", "client".
+        trigger: what started it: "manual", "schedule:…", "webhook:…", "job:…", "client".
         waiting_for: what a waiting run waits for, in words.
         due_at: when it goes on by itself, None when something else has to happen.
         error_key: the node or step that failed it.

@@ -50,7 +50,7 @@ async def interpret(flow: Flow, port: FlowPort) -> Any:
         StepFailed: a step failed for good; what was done is undone, and the flow's failure node has run.
         RunStopped: the run was stopped; what was done is undone.
     """
-    walk = _Walk(flow, port)
+    walk = Walk(flow, port)
     view = BranchView()
     try:
         await walk.block(flow.steps, view, "")
@@ -61,7 +61,7 @@ async def interpret(flow: Flow, port: FlowPort) -> Any:
         raise
 
 
-class _Walk:
+class Walk:
     """One walk through one run."""
 
     def __init__(self, flow: Flow, port: FlowPort) -> None:

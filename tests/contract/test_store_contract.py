@@ -12,19 +12,25 @@ from typing import Any
 
 import pytest
 
-from resolute.engine import STATUSES, RunQuery
+from resolute.engine import STATUSES, RunQuery, RunStatus
+from resolute.engines.embedded.driver import CHILD_OF
 from resolute.engines.embedded.large import digest_of
 from resolute.engines.embedded.memory import MemoryStore, Tables
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import (
     DropEntry,
+    Forget,
     LedgerQuery,
     Op,
+    Prune,
+    PrunedRun,
     PutLarge,
     PutMemory,
     PutOutline,
+    PutPause,
     PutTick,
     Store,
+    TickRow,
 )
 from resolute.errors import RunNotFound, StoreDamaged, StoreOwned
 from tests.contract.rows import NOW, entry, row, run
@@ -112,8 +118,14 @@ async def test_batch_applied_twice_changes_nothing(store: Store) -> None:
     """A batch whose acknowledgement was lost may be handed in again."""
     batch: list[Op] = [run(1), entry(1, 1), row(1), PutMemory("disk", "a", "1"), PutTick("disk", "t", NOW)]
     batch += [entry(1, 2), DropEntry(1, "step2"), PutLarge(1, digest_of(LARGE), LARGE), PutOutline("f1", "disk", "a")]
+    batch += [PutPause("disk", "t", True, NOW), run(2, status="failed"), Prune(2, NOW)]
     await store.commit(batch)
     await store.commit(batch)
+    assert await store.ticks() == {("disk", "t"): TickRow(NOW, True)}
+    assert (await store.find("run2"), await store.pruned("run2")) == (
+        None,
+        PrunedRun("run2", 2, "d", "failed", None, NOW),
+    )
     assert await store.load(1) == (run(1), [entry(1, 1)])
     assert await store.ledger(LedgerQuery()) == [row(1)]
     assert (await store.large(1, digest_of(LARGE)), await store.outline("f1")) == (LARGE, "a")
@@ -361,6 +373,115 @@ async def test_opening_tells_what_the_last_owner_left(opening: Opening) -> None:
     assert (opened.next_run_no, opened.next_row_id, opened.digest_key) == (8, 6, empty.digest_key)
     assert sorted(opened.rows, key=lambda found: found.id) == matter
     assert dict(opened.ticks) == {("disk", "cron"): NOW}
+
+
+async def test_paused_schedule_stays_paused(opening: Opening) -> None:
+    """Over its ticks and over restarts, until it is told to go on; the time that was seen to is the ticks' own."""
+    first, later = opening(), NOW + timedelta(hours=1)
+    await first.open()
+    await first.commit([PutPause("disk", "a", True, NOW), PutTick("disk", "a", later), PutTick("disk", "b", NOW)])
+    await first.commit(
+        [PutTick("disk", "b", later), PutPause("disk", "b", True, NOW), PutPause("disk", "c", True, NOW)]
+    )
+    await first.commit([PutPause("disk", "c", False, later)])
+    await first.close()
+    second = opening()
+    opened = await second.open()
+    assert opened.paused == {("disk", "a"), ("disk", "b")}
+    expected = {("disk", "a"): TickRow(later, True), ("disk", "b"): TickRow(later, True), ("disk", "c"): TickRow(NOW)}
+    assert await second.ticks() == expected
+    await second.close()
+
+
+async def test_unfinished_run_of_a_schedule(store: Store) -> None:
+    """The newest one of that flow and trigger that is queued, running or waiting; not one started otherwise."""
+    unfinished = ("queued", "running", "waiting")
+    await store.commit(
+        [
+            *(run(no, trigger="t", scheduled=True, status=status) for no, status in enumerate(STATUSES, 1)),
+            *(run(no + 10, trigger="t", status="running") for no in range(3)),
+            run(20, trigger="other", scheduled=True),
+            run(21, trigger="t", flow="net", scheduled=True),
+        ]
+    )
+    newest = max(no for no, status in enumerate(STATUSES, 1) if status in unfinished)
+    assert await store.latest_unfinished("disk", "t") == newest
+    assert await store.latest_unfinished("net", "t") == 21
+    assert await store.latest_unfinished("net", "other") is None
+
+
+async def test_runs_that_wait_for_their_turn(store: Store) -> None:
+    """Queued ones alone, in order of start; they are not due by themselves."""
+    await store.commit([run(3, status="queued", after_no=2), run(2, status="queued", after_no=1), run(1)])
+    await store.commit([run(4, status="queued"), run(5, status="succeeded", after_no=4)])
+    assert await store.in_turn() == [(2, 1), (3, 2)]
+    assert await store.due(NOW + timedelta(days=1), 9) == []
+
+
+async def test_pruned_run_is_gone_with_all_that_was_its_own(opening: Opening) -> None:
+    """Its id is known until it is forgotten; its number is never given again; the incident log stays."""
+    first, digest = opening(), digest_of(LARGE)
+    await first.open()
+    ended = run(7, status="succeeded", finished_at=NOW)
+    await first.commit([ended, entry(7, 1), entry(6, 1), PutLarge(7, digest, LARGE), row(1, run_no=7, run_id="run7")])
+    later = NOW + timedelta(days=1)
+    await first.commit([PutMemory("disk", "a", "1"), Prune(7, later), Prune(7, NOW)])
+    assert (await first.find("run7"), await first.runs(RunQuery())) == (None, [])
+    assert await first.pruned("run7") == PrunedRun("run7", 7, "d", "succeeded", NOW, later)
+    with pytest.raises(StoreDamaged):
+        await first.large(7, digest)
+    assert len(await first.ledger(LedgerQuery(run_id="run7"))) == 1
+    await first.commit([run(7, id="another"), run(6), Forget(later)])
+    assert (await first.load(7), await first.load(6)) == ((run(7, id="another"), []), (run(6), [entry(6, 1)]))
+    assert await first.pruned("run7") is not None
+    await first.commit([run(7, id="another", status="failed"), Prune(7, NOW), Forget(later + timedelta(seconds=1))])
+    assert (await first.pruned("run7"), await first.pruned("another")) == (None, None)
+    await first.close()
+    second = opening()
+    assert (await second.open()).next_run_no == 8
+    await second.close()
+
+
+@pytest.mark.parametrize(
+    "status", [status for status in STATUSES if status not in ("succeeded", "failed", "cancelled")]
+)
+async def test_unfinished_run_is_not_pruned(store: Store, status: RunStatus) -> None:
+    """Nor one that needs attention: somebody has yet to look at it."""
+    await store.commit([run(1, status=status, finished_at=NOW), entry(1, 1), Prune(1, NOW)])
+    assert await store.load(1) == (run(1, status=status, finished_at=NOW), [entry(1, 1)])
+    assert await store.pruned("run1") is None
+    assert await store.prunable(NOW + timedelta(days=1), 0, 9) == []
+
+
+async def test_prunable_runs_by_age_and_by_number(store: Store) -> None:
+    """Those that ended before an instant, oldest end first; then those beyond the newest of each flow."""
+    hour = timedelta(hours=1)
+    ends = [3, 1, 2, 5, 4, 6, 7, 8]
+    runs = [
+        run(no, flow=f"flow{no % 2}", status="failed" if no == 2 else "succeeded", finished_at=NOW + at * hour)
+        for no, at in enumerate(ends, 1)
+    ]
+    await store.commit([*runs, run(9, flow="flow1"), run(10, flow="only", status="cancelled")])
+    assert await store.prunable(NOW + 4 * hour, None, 9) == [2, 3, 1]
+    assert await store.prunable(NOW + 4 * hour, None, 2) == [2, 3]
+    assert await store.prunable(None, 2, 9) == [2, 4, 1, 3]
+    assert await store.prunable(NOW + 3 * hour, 3, 9) == [2, 3, 1]
+    assert await store.prunable(NOW + 3 * hour, 1, 4) == [2, 3, 4, 6]
+    assert await store.prunable(None, 0, 99) == [2, 4, 6, 8, 1, 3, 5, 7, 10]
+    assert await store.prunable(None, None, 9) == []
+
+
+async def test_runs_that_something_needs_are_not_prunable(store: Store) -> None:
+    """Not while a row of the incident log still matters, nor while the parent may ask for its child's answer."""
+    ended = {"status": "succeeded", "finished_at": NOW}
+    matter: list[dict[str, Any]] = [{"status": "pending"}, {"status": "sending"}, {"is_open": True}, {"repeat_at": NOW}]
+    rows = [row(id, **({"status": "accepted", "run_id": f"run{id}"} | more)) for id, more in enumerate(matter, 1)]
+    await store.commit([*(run(no, **ended) for no in range(1, 6)), *rows, row(5, run_id="run5", status="accepted")])
+    parents = [run(6, status="waiting"), run(7, status="needs_attention"), run(8, **ended)]
+    await store.commit([*parents, *(run(no, trigger=f"{CHILD_OF}{no - 4}", **ended) for no in range(10, 14))])
+    later = NOW + timedelta(hours=1)
+    assert await store.prunable(later, None, 99) == [5, 8, 12, 13]
+    assert await store.prunable(None, 0, 99) == [5, 8, 12, 13]
 
 
 async def test_store_object_is_opened_once(store: Store) -> None:

@@ -18,11 +18,14 @@ from resolute.engines.embedded.memory import MemoryStore
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import (
     DropEntry,
+    Forget,
     LedgerQuery,
     Op,
+    Prune,
     PutLarge,
     PutMemory,
     PutOutline,
+    PutPause,
     PutTick,
     Store,
 )
@@ -39,6 +42,10 @@ RUNS = st.builds(
     delay_s=st.integers(0, 8).map(lambda n: n / 2),
     error=TEXTS,
     output=st.none() | TEXTS,
+    finished_at=st.none() | TIMES,
+    trigger=st.sampled_from(["t", "child:1", "child:2"]),
+    scheduled=st.booleans(),
+    after_no=st.integers(0, 2),
 ).map(lambda made: replace(made, flow=f"flow{made.no % 2}"))
 ENTRIES = st.builds(
     entry, st.integers(1, 6), st.integers(1, 4), status=st.sampled_from(["running", "done"]), output=TEXTS
@@ -58,7 +65,10 @@ LARGE = st.builds(
     PutLarge, st.integers(1, 2), st.sampled_from([digest_of(text) for text in "ab"]), st.sampled_from("ab")
 )
 OUTLINES = st.builds(PutOutline, st.sampled_from("fg"), st.just("flow0"), TEXTS)
-OPS = st.one_of(RUNS, ENTRIES, DROPS, LARGE, OUTLINES, ROWS, MEMORIES, TICKS)
+PAUSES = st.builds(PutPause, st.just("flow0"), st.sampled_from("xy"), st.booleans(), TIMES)
+PRUNES = st.builds(Prune, st.integers(1, 6), TIMES)
+FORGETS = st.builds(Forget, TIMES)
+OPS = st.one_of(RUNS, ENTRIES, DROPS, LARGE, OUTLINES, ROWS, MEMORIES, TICKS, PAUSES, PRUNES, FORGETS)
 BATCHES = st.lists(st.lists(OPS, max_size=8), max_size=8)
 
 
@@ -88,6 +98,10 @@ async def seen(store: Store) -> list[Any]:
         [await store.unfinished(after, limit) for after in (0, 2, 6) for limit in (2, 9)],
         [await store.outline(fingerprint) for fingerprint in "fg"],
         [await large(store, no, digest_of(text)) for no in (1, 2) for text in "ab"],
+        [await store.ticks(), await store.in_turn()],
+        [await store.latest_unfinished(flow, trigger) for flow in ("flow0", "flow1") for trigger in ("t", "child:1")],
+        [await store.pruned(f"run{no}") for no in range(1, 7)],
+        [await store.prunable(before, keep, limit) for before in (None, NOW) for keep in (None, 1) for limit in (2, 9)],
     ]
     for no in range(1, 7):
         if await store.find(f"run{no}") is not None:
@@ -104,7 +118,7 @@ async def history(store: Store, batches: list[list[Op]]) -> list[Any]:
     await store.close()
     opened = await store.open()
     await store.close()
-    answers.append([opened.next_run_no, opened.next_row_id, list(opened.rows), dict(opened.ticks)])
+    answers.append([opened.next_run_no, opened.next_row_id, list(opened.rows), dict(opened.ticks), opened.paused])
     return answers
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from resolute.engines.embedded.sqlite.statements import migrations
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import RunRow
 
@@ -69,6 +70,15 @@ def make_version_1(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(VERSION_1.read_text(encoding="utf-8"))
+
+
+def make_version_2(path: Path) -> None:
+    """The same store as version 2 made it of that."""
+    make_version_1(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in migrations()[2]:
+            connection.execute(statement)
+        connection.execute("UPDATE meta SET value = 2 WHERE name = 'schema_version'")
 
 
 def is_intact(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,9 +16,9 @@ from resolute.engine import RunQuery
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from resolute.engines.embedded.sqlite.statements import migrations
 from resolute.engines.embedded.sqlite.store import SqliteStore
-from resolute.engines.embedded.store import SCHEMA_VERSION, LedgerQuery
+from resolute.engines.embedded.store import SCHEMA_VERSION, LedgerQuery, TickRow
 from resolute.errors import StoreBroken, StoreError
-from tests.integration.sqlite_file import VERSION_1, make_version_1, opened, run
+from tests.integration.sqlite_file import VERSION_1, make_version_1, make_version_2, opened, run
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TABLES = ("meta", "runs", "journal", "incident_log", "memory", "ticks")
@@ -70,13 +71,29 @@ def test_every_version_is_led_to() -> None:
     assert list(migrations()) == list(range(2, SCHEMA_VERSION + 1))
 
 
-async def test_migrated_store_is_like_a_new_one(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [make_version_1, make_version_2])
+async def test_migrated_store_is_like_a_new_one(make: Callable[[Path], None], tmp_path: Path) -> None:
     """Tables, columns and their order, defaults, indexes."""
-    new = tmp_path / "new.db"
-    for each in (path, new):
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    make(old)
+    for each in (old, new):
         async with opened(each):
             pass
-    assert shape(path) == shape(new)
+    assert shape(old) == shape(new)
+
+
+async def test_runs_and_schedules_of_version_2_are_taken_over(tmp_path: Path) -> None:
+    """No run waits for its turn, no schedule is paused, nothing was pruned, and what ended may be from now on."""
+    path = tmp_path / "resolute.db"
+    make_version_2(path)
+    async with opened(path) as store:
+        found = await store.runs(RunQuery())
+        assert {(each.scheduled_at, each.after_no) for each in found} == {(None, 0)}
+        assert await store.ticks() == {("hourly", "schedule:0 * * * *:UTC"): TickRow(NOON)}
+        assert await store.in_turn() == []
+        assert await store.prunable(NOON + timedelta(days=9), None, 9) == [
+            each.no for each in sorted(found, key=lambda each: (each.finished_at or NOON, each.no)) if each.finished_at
+        ]
 
 
 async def test_nothing_is_lost(path: Path) -> None:
@@ -168,7 +185,7 @@ async def test_migration_that_fails_changes_nothing(path: Path) -> None:
 async def test_who_only_reads_leaves_an_older_store_as_it_is(path: Path) -> None:
     """It is told which version is there, which is expected, and who brings it to that."""
     before = shape(path), content(path)
-    with pytest.raises(StoreError, match=r"has schema version 1, expected 2: .* The next worker on it, or any command"):
+    with pytest.raises(StoreError, match=r"has schema version 1, expected 3: .* The next worker on it, or any command"):
         await ReadOnlyStore(path).runs(RunQuery())
     assert (shape(path), content(path)) == before
     async with opened(path):

@@ -70,7 +70,7 @@ def test_tables_and_statements_name_the_same_columns() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         for statement in schema():
             connection.execute(statement)
-        names = ("run", "entry", "large", "outline", "row", "memory", "tick", "meta")
+        names = ("run", "entry", "large", "outline", "row", "memory", "pause", "meta")
         for name in (f"put_{name}" for name in names):
             found = connection.execute("SELECT name FROM pragma_table_info(?)", (put(name).table,))
             assert put(name).columns == tuple(column for (column,) in found)
@@ -85,6 +85,12 @@ def test_tables_and_statements_name_the_same_columns() -> None:
         ("due", "runs_parked"),
         ("next_due", "runs_due"),
         ("runs_by_status", "runs_by_status"),
+        ("latest_unfinished", "runs_of_schedule"),
+        ("in_turn", "runs_in_turn"),
+        ("prunable_by_age", "runs_finished"),
+        ("prunable_beyond", "runs_by_flow"),
+        ("prunable_beyond", "incident_log_by_run"),
+        ("forget", "pruned_by_time"),
         ("runs_of_flow", "runs_by_flow"),
         ("large", "sqlite_autoindex_large_1"),
         ("log_first", "incident_log_first"),
@@ -115,7 +121,7 @@ def test_unfinished_runs_are_found_in_the_index_alone() -> None:
 
 def plan(name: str) -> list[str]:
     """How SQLite answers a question."""
-    given = dict.fromkeys(["now", "limit", "after", "status", "flow", "run_id", "dedup_key"], 1)
+    given = dict.fromkeys(["now", "limit", "after", "status", "flow", "run_id", "dedup_key", "before", "keep"], 1)
     with closing(sqlite3.connect(":memory:")) as connection:
         for statement in schema():
             connection.execute(statement)
@@ -196,7 +202,7 @@ async def test_newer_store_is_not_opened(path: Path) -> None:
         pass
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE meta SET value = 99 WHERE name = 'schema_version'")
-    with pytest.raises(StoreBroken, match="schema version 99, expected 2: a newer Resolute wrote it"):
+    with pytest.raises(StoreBroken, match="schema version 99, expected 3: a newer Resolute wrote it"):
         await SqliteStore(path).open()
 
 

@@ -40,6 +40,7 @@ from resolute import (
     secret,
     steps,
     text,
+    tick,
 )
 from resolute.model.activity import SecretText
 from resolute.model.flow import FlowBuilder, Fragment, Otherwise, When
@@ -162,6 +163,8 @@ assert_type(run_id(), str)
 assert_type(text("{h}", h=1), str)
 assert_type(now(), datetime)
 assert_type(now() - timedelta(hours=1), datetime)
+assert_type(tick(), datetime)
+assert_type(tick(-1, default=now()) - timedelta(hours=1), datetime)
 
 look_up(output("level"), since=now() - timedelta(days=1))
 look_up(level=input_data("level", default=1), since=output("since"))

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from resolute.cron import expand, problem_with, ticks_after
+from resolute.cron import expand, problem_with, tick_before, ticks_after
 
 BERLIN = "Europe/Berlin"
 # On 2026-03-29 Berlin's clocks go from 02:00 to 03:00; on 2026-10-25 they go from 03:00 back to 02:00.
@@ -161,3 +161,14 @@ def test_a_time_zone_that_is_none_is_told_with_the_fix(timezone: str) -> None:
 def test_zones_are_known_by_their_iana_names(timezone: str) -> None:
     """The tzdata package knows them where the machine does not."""
     assert problem_with("* * * * *", timezone) is None
+
+
+@pytest.mark.parametrize(
+    "expression", ["*/5 * * * *", "30 2 * * *", "*/30 1-3 * * *", "0 9 * * 1-5", "0 0 29 2 *", "@monthly"]
+)
+@pytest.mark.parametrize("after", [GAP, FOLD], ids=["gap", "fold"])
+def test_time_before_a_tick_is_the_one_that_came_before_it(expression: str, after: datetime) -> None:
+    """On days of change too, and over years where it is rare."""
+    found = list(islice(ticks_after(expression, BERLIN, after), 8))
+    assert [tick_before(expression, BERLIN, tick) for tick in found[1:]] == found[:-1]
+    assert tick_before(expression, BERLIN, found[-1], 7) == found[0]

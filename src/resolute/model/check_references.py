@@ -25,6 +25,7 @@ from resolute.model.refs import (
     RunIdRef,
     SecretRef,
     TextRef,
+    TickRef,
 )
 from resolute.model.steps import (
     Advance,
@@ -49,6 +50,11 @@ _SILENT: Final[Mapping[type, str]] = {
     Parallel: "a parallel",
     Advance: "an advance",
 }
+
+_NO_TICK: Final = (
+    ", but the flow has no schedule, so no run of it has a scheduled time. "
+    "Add one with .triggered_by(schedule(...)), or give a default: tick(default=now())."
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ class References:
     def __init__(self, flow: Flow, found: list[str]) -> None:
         self.found = found
         self._cursors = flow.cursors
+        self._has_schedule = bool(flow.schedules)
         self._types: dict[str, Any] = {}
         for key, declared in outputs_of(flow.steps):
             self._types.setdefault(key, declared)
@@ -142,7 +149,7 @@ class References:
                 return self._cursors[ref.name].type if ref.name in self._cursors else Any
             case TextRef() | RunIdRef() | EnvRef() | SecretRef():
                 return str
-            case NowRef():
+            case NowRef() | TickRef():
                 return datetime
         return Any
 
@@ -177,6 +184,8 @@ class References:
             case CursorRef():
                 fault = self.cursor_fault(ref.name)
                 faults = [None if fault is None else f", {fault}"]
+            case TickRef() if ref.default is MISSING and not self._has_schedule:
+                faults = [_NO_TICK]
             case TextRef():
                 self._text(ref, where)
         self.found.extend(f'"{where}" reads {ref!r}{fault}' for fault in faults if fault is not None)

@@ -71,6 +71,10 @@ class Scope(Protocol):
         """The decoded value of a cursor; raises MissingValue when it was never moved and has no start."""
         ...
 
+    def tick(self, back: int) -> datetime:
+        """The scheduled time of the run, or one before it; raises MissingValue when no schedule started it."""
+        ...
+
     def env(self, name: str) -> str | None:
         """The recorded value of an environment variable, None when it is not set."""
         ...

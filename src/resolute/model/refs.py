@@ -1,4 +1,4 @@
-"""The references that authors write: output, input_data, item, cursor, now, secret, env, run_id and text."""
+"""The references that authors write: output, input_data, item, cursor, now, tick, secret, env, run_id and text."""
 
 from __future__ import annotations
 
@@ -142,6 +142,48 @@ class NowRef(Ref):
 
     def __repr__(self) -> str:
         return f"now() + {self.offset!r}" if self.offset else "now()"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TickRef(Ref):
+    """The scheduled time of the run, or one before it, shifted by a fixed time.
+
+    Attributes:
+        back: how many places before it.
+        default: used in a run that no schedule started; it is not shifted.
+    """
+
+    back: int = 0
+    default: Any = MISSING
+    offset: timedelta = timedelta(0)
+
+    def resolve(self, scope: Scope) -> Any:
+        try:
+            return scope.tick(self.back) + self.offset
+        except MissingValue:
+            if self.default is MISSING:
+                raise
+            return resolve(self.default, scope)
+
+    def _shift(self, other: object, sign: int) -> TickRef:
+        if not isinstance(other, timedelta):
+            raise NodeMisuse(
+                f"{self!r} was shifted by {other!r}; a time is shifted by a timedelta. "
+                "Write tick() + timedelta(hours=1)."
+            )
+        return replace(self, offset=self.offset + sign * other)
+
+    def __add__(self, other: timedelta) -> TickRef:
+        return self._shift(other, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: timedelta) -> TickRef:
+        return self._shift(other, -1)
+
+    def __repr__(self) -> str:
+        name = f"tick(-{self.back})" if self.back else "tick()"
+        return f"{name} + {self.offset!r}" if self.offset else name
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -325,6 +367,19 @@ def cursor(name: str, *, default: Any = MISSING) -> Any:
 def now() -> datetime:
     """The instant at which the node became ready (UTC), the same over all its attempts."""
     return cast(datetime, NowRef())
+
+
+def tick(place: int = 0, /, *, default: datetime | Missing = MISSING) -> datetime:
+    """The scheduled time of the run (UTC); `tick(-1)` is the one before it by the cron rule, run or not.
+
+    Args:
+        default: used in a run that no schedule started, e.g. `now()`; without it such a run fails here.
+    """
+    if not isinstance(place, int) or isinstance(place, bool) or place > 0:
+        raise NodeMisuse(
+            f"tick({place!r}) is not known. Write tick() for the run's own time, tick(-1) for the last one."
+        )
+    return cast(datetime, TickRef(-place, default))
 
 
 def secret(name: str) -> str:

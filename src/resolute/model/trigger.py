@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from resolute.cron import problem_with
+from resolute.model.webhook import Webhook
 
 Overlap = Literal["allow", "skip", "queue"]
 CatchUp = Literal["latest", "all", "skip"]
+OVERLAPS: Final[tuple[Overlap, ...]] = get_args(Overlap)
+CATCH_UPS: Final[tuple[CatchUp, ...]] = get_args(CatchUp)
 
 
 _NO_TEXTS: Final = 'schedule({!r}, timezone={!r}) takes texts: schedule("*/5 * * * *", timezone="Europe/Berlin").'
@@ -23,8 +26,10 @@ class Schedule:
     Attributes:
         cron: five fields, or six with seconds first, or a nickname such as "@hourly".
         timezone: IANA name of the zone the fields are read in.
-        overlap: what happens while an earlier run is unfinished.
-        catch_up: which ticks missed while no worker ran are made up.
+        overlap: what a tick does while an earlier run of this schedule is unfinished: "allow" starts its run all the
+            same, "skip" starts none, "queue" lets its run begin when the one before it has ended.
+        catch_up: which ticks missed while no worker ran are made up: the "latest", "all" in their order, or none
+            ("skip").
         catch_up_window: how far back they are made up.
     """
 
@@ -45,14 +50,20 @@ class Schedule:
         fault = problem_with(self.cron, self.timezone) if texts else _NO_TEXTS.format(self.cron, self.timezone)
         if fault:
             found.append(fault)
-        if self.overlap != "allow":
-            found.append(f'schedule(overlap="{self.overlap}") is not supported yet. Use overlap="allow" (the default).')
-        if self.catch_up != "latest":
+        for name, value, known in (("overlap", self.overlap, OVERLAPS), ("catch_up", self.catch_up, CATCH_UPS)):
+            if value not in known:
+                listed = ", ".join(f'"{each}"' for each in known)
+                found.append(
+                    f'schedule({name}={value!r}) is not known. Use one of {listed}; "{known[0]}" is the default.'
+                )
+        window = self.catch_up_window
+        if not isinstance(window, timedelta):
+            found.append(f"schedule(catch_up_window={window!r}) takes a timedelta: catch_up_window=timedelta(days=1).")
+        elif window <= timedelta(0):
             found.append(
-                f'schedule(catch_up="{self.catch_up}") is not supported yet. Use catch_up="latest" (the default).'
+                f'schedule(catch_up_window={window!r}) reaches back to nothing. Use catch_up="skip" to make up for '
+                "no tick."
             )
-        if self.catch_up_window != timedelta(days=1):
-            found.append("schedule(catch_up_window=...) is not supported yet. Leave it at one day (the default).")
         return found
 
 
@@ -73,7 +84,7 @@ class Manual:
         return []
 
 
-Trigger = Schedule | Manual
+Trigger = Schedule | Manual | Webhook
 
 
 def schedule(
@@ -84,7 +95,14 @@ def schedule(
     catch_up: CatchUp = "latest",
     catch_up_window: timedelta = timedelta(days=1),
 ) -> Schedule:
-    """Start a run at each tick: `schedule("*/5 * * * *", timezone="Europe/Berlin")`."""
+    """Start a run at each tick: `schedule("*/5 * * * *", timezone="Europe/Berlin")`.
+
+    Args:
+        overlap: what a tick does while an earlier run of this schedule is unfinished: "allow" starts its run all the
+            same, "skip" starts none, "queue" lets its run begin when the one before it has ended.
+        catch_up: which ticks missed while no worker ran are made up: the "latest", "all" in order, or none ("skip").
+        catch_up_window: how far back they are made up.
+    """
     return Schedule(cron, timezone, overlap, catch_up, catch_up_window)
 
 

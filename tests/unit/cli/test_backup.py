@@ -41,7 +41,7 @@ def test_copy_is_told_in_one_line(filled: Command, tmp_path: Path) -> None:
     said = filled("backup", "copy.db")
     copy = tmp_path / "copy.db"
     assert (said.code, said.err) == (0, "")
-    assert said.out == f"Copied {tmp_path / 'resolute.db'} to {copy}: 0.1 MB, 2 runs, schema version 2.\n"
+    assert said.out == f"Copied {tmp_path / 'resolute.db'} to {copy}: 0.1 MB, 2 runs, schema version 3.\n"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.db", "resolute.db", "resolute.db.lock"]
     assert asyncio.run(ReadOnlyStore(copy).runs(RunQuery())) == [run(2), run(1)]
@@ -51,7 +51,7 @@ def test_json_is_one_object(filled: Command, tmp_path: Path) -> None:
     """For programs."""
     said = filled("backup", "copy.db", "--json")
     copy = tmp_path / "copy.db"
-    assert said.json == {"path": str(copy), "bytes": copy.stat().st_size, "runs": 2, "schema_version": 2}
+    assert said.json == {"path": str(copy), "bytes": copy.stat().st_size, "runs": 2, "schema_version": 3}
 
 
 def test_file_is_replaced_only_when_asked_for(filled: Command, tmp_path: Path) -> None:

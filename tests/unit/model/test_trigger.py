@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from resolute.model.trigger import Manual, Schedule, manual, schedule
+from resolute.model.trigger import CatchUp, Manual, Overlap, Schedule, manual, schedule
 
 
 def test_a_schedule_has_quiet_defaults() -> None:
@@ -32,32 +32,45 @@ def test_the_id_of_a_trigger_names_it_in_its_flow() -> None:
     ("settings", "problem"),
     [
         (
-            {"overlap": "skip"},
-            'schedule(overlap="skip") is not supported yet. Use overlap="allow" (the default).',
+            {"overlap": "forbid"},
+            'schedule(overlap=\'forbid\') is not known. Use one of "allow", "skip", "queue"; "allow" is the default.',
         ),
         (
-            {"catch_up": "all"},
-            'schedule(catch_up="all") is not supported yet. Use catch_up="latest" (the default).',
+            {"catch_up": ["all"]},
+            'schedule(catch_up=[\'all\']) is not known. Use one of "latest", "all", "skip"; "latest" is the default.',
         ),
         (
-            {"catch_up_window": timedelta(hours=1)},
-            "schedule(catch_up_window=...) is not supported yet. Leave it at one day (the default).",
+            {"catch_up_window": 3600},
+            "schedule(catch_up_window=3600) takes a timedelta: catch_up_window=timedelta(days=1).",
+        ),
+        (
+            {"catch_up_window": timedelta(0)},
+            "schedule(catch_up_window=datetime.timedelta(0)) reaches back to nothing. "
+            'Use catch_up="skip" to make up for no tick.',
         ),
     ],
 )
-def test_what_a_schedule_cannot_do_yet_is_told(settings: dict[str, Any], problem: str) -> None:
-    """A setting without effect would be a promise that nobody keeps."""
+def test_wrong_setting_of_a_schedule_is_told(settings: dict[str, Any], problem: str) -> None:
+    """With what there is instead."""
     assert schedule("@daily", **settings).problems() == [problem]
+
+
+@pytest.mark.parametrize("overlap", ["allow", "skip", "queue"])
+@pytest.mark.parametrize("catch_up", ["latest", "all", "skip"])
+def test_every_setting_goes_with_every_other(overlap: Overlap, catch_up: CatchUp) -> None:
+    """Nothing that is offered is refused."""
+    assert schedule("@daily", overlap=overlap, catch_up=catch_up, catch_up_window=timedelta(hours=1)).problems() == []
 
 
 def test_all_faults_of_a_schedule_are_told() -> None:
     """A wrong expression does not hide a wrong setting."""
-    problems = schedule("@never", overlap="queue", catch_up="skip").problems()
+    wrong: dict[str, Any] = {"overlap": "never", "catch_up": "none"}
+    problems = schedule("@never", **wrong).problems()
 
     assert [problem.partition(" ")[0] for problem in problems] == [
         '"@never"',
-        'schedule(overlap="queue")',
-        'schedule(catch_up="skip")',
+        "schedule(overlap='never')",
+        "schedule(catch_up='none')",
     ]
 
 

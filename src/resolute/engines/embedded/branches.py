@@ -7,6 +7,7 @@ the run leaves memory, and its journal says when it goes on.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,7 +54,7 @@ class Branches:
         self.leaving = False
         self._all_parked = all_parked
         self._active = 1
-        self._waits: set[_Wait] = set()
+        self._waits: dict[_Wait, None] = {}  # in the order in which they came, so that histories repeat
 
     @property
     def is_parked(self) -> bool:
@@ -97,7 +98,7 @@ class Branches:
             return
         loop = asyncio.get_running_loop()
         wait = _Wait(loop.create_future(), due_at, waiting_for)
-        self._waits.add(wait)
+        self._waits[wait] = None
         self._active -= 1
         timer: asyncio.TimerHandle | None = None
         try:
@@ -110,7 +111,7 @@ class Branches:
                 await self._rest(flush)
             await wait.done
         finally:
-            self._waits.discard(wait)
+            self._waits.pop(wait, None)
             if timer is not None:
                 timer.cancel()
 
@@ -160,9 +161,12 @@ class Branches:
         except asyncio.CancelledError:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for branch in branches:
-                branch.close()  # one that had not begun
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:  # who waits here may be cancelled a second time
+                for branch in branches:
+                    if inspect.getcoroutinestate(branch) == inspect.CORO_CREATED:
+                        branch.close()
             raise
         errors = [task.exception() for task in tasks if not task.cancelled()]
         for error in sorted(filter(None, errors), key=lambda error: isinstance(error, Parked)):

@@ -48,4 +48,7 @@ async def _child(run: RunState, entry: Entry) -> RunView | None:
     children = run.core.children
     if run.stopping:
         return await children.stop(run_id, run.row.stop_reason or f"its parent {run.run_id} ended")
-    return await children.start(entry.activity, from_text(await run.text(entry.inputs)), run_id, run.row.no)
+    child = await children.start(entry.activity, from_text(await run.text(entry.inputs)), run_id, run.row.no)
+    if child.status == "failed" and child.retries < entry.attempt:
+        return await children.retry(run_id)  # as its parent was; not before, so that the limit of the step holds
+    return child

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from resolute.clock import Clock, Randomness
@@ -24,6 +25,8 @@ from resolute.secrets import Secrets
 
 #: Name of a secret that was handed to `start` and lives only in the memory of this process.
 IN_MEMORY = "input:"
+#: Flow, trigger, first and last tick, count.
+OnMissed = Callable[[str, str, datetime, datetime, int], Awaitable[None]]
 
 
 def cursors_of(flow: str) -> str:
@@ -40,6 +43,10 @@ class Children(Protocol):
         Raises:
             EngineError, InputError: it cannot be started.
         """
+        ...
+
+    async def retry(self, run_id: str) -> RunView:
+        """A failed run, taken up again; raises EngineError when it cannot be."""
         ...
 
     async def stop(self, run_id: str, reason: str) -> RunView | None:
@@ -60,6 +67,7 @@ class Core:
         hooks: who hears of what is on disk.
         children: starts and stops the runs that runs start.
         outlines: the fingerprints whose outline the store has.
+        on_missed: told of ticks that are not run: flow, trigger, the first and the last of them, how many.
     """
 
     store: Store
@@ -79,6 +87,7 @@ class Core:
     run_secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     memory: dict[str, dict[str, str]] = field(default_factory=dict)
     outlines: set[str] = field(default_factory=set)
+    on_missed: OnMissed | None = None
     limits: Limits = field(default_factory=Limits)
     _cursors: dict[tuple[str, str], str] = field(default_factory=dict)
     log: IncidentLog = field(init=False)

@@ -19,6 +19,7 @@ from resolute.engines.embedded.live_run import LiveRun
 from resolute.engines.embedded.page_send import leave_pages
 from resolute.engines.embedded.store import SCHEMA_VERSION, Entry, Op, PutOutline, RunRow
 from resolute.engines.embedded.timers import Timers
+from resolute.engines.embedded.turns import Turns
 from resolute.engines.embedded.views import ended
 from resolute.errors import EngineError, OutputError, ReplayMismatch, StoreDamaged, StoreError
 from resolute.interpreter import interpret
@@ -41,6 +42,7 @@ class Driver:
         live_ids: the ids of the runs in memory that have not finished.
         barred: runs that nothing may wake any more.
         watchers: who waits for a run to finish, by run id; they get its row.
+        turns: runs that wait until another has ended.
         broken: ends with an error when the engine cannot go on.
     """
 
@@ -55,6 +57,7 @@ class Driver:
         self.barred: set[int] = set()
         self.live_ids: set[str] = set()
         self.watchers: dict[str, set[asyncio.Future[RunRow]]] = {}
+        self.turns = Turns(core.store, self.wake)
         self.stopping = False
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._max_live = max_live
@@ -108,13 +111,21 @@ class Driver:
         finally:
             del self._loading[run_no]
             loaded.set_result(None)
-        if row.status in FINISHED:
+        if row.status in FINISHED or not await self.turns.has_come(row):
             return
         live = LiveRun(self.core, row, entries)
         self._came(live)
-        live.put_run(status="running", waiting_for="")
+        live.put_run(status="running", waiting_for="", **self._its_turn(row))
         await live.flush()
         await self._walk(live)
+
+    def _its_turn(self, row: RunRow) -> dict[str, Any]:
+        """What changes in a run that has waited for its turn: its time begins now."""
+        recipe = self.core.flows.get(row.flow)
+        if row.status != "queued" or not row.after_no:
+            return {}
+        limit = recipe.timeout if recipe is not None else None
+        return {"after_no": 0, "deadline_at": None if limit is None else self.core.clock.now() + limit}
 
     async def _walk(self, live: LiveRun) -> None:
         """Walk the run as far as it goes now."""
@@ -162,6 +173,9 @@ class Driver:
 
     def _stopped(self, live: LiveRun, stopped: RunStopped) -> None:
         status: RunStatus = "cancelled" if stopped.failure is None else "failed"
+        for entry in list(live.entries.values()):  # set back by a retry, and not come by since
+            if entry.status in ("running", "waiting") and entry.kind != "signal":
+                live.put(entry.but(status="cancelled", due_at=None, finished_at=self.core.clock.now()))
         not_undone = _not_undone(stopped.undo_faults)
         error = live.kept(f"{str(stopped).rstrip('.')}.{not_undone}" if not_undone else str(stopped))
         live.put_run(status=status, error=error, **ended(self.core.clock.now()))
@@ -259,6 +273,8 @@ class Driver:
         for watcher in self.watchers.pop(row.id, ()):
             if not watcher.done():
                 watcher.set_result(row)
+        if self.turns.is_awaited(row.no):
+            self.timers.run(self.turns.ended(row.no))
 
 
 def _not_undone(faults: Sequence[Fault]) -> str:

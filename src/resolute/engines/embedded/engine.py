@@ -7,6 +7,7 @@ it means walking its flow from the top.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -23,16 +24,20 @@ from resolute.engines.embedded.limits import LIMITS
 from resolute.engines.embedded.orders import Orders
 from resolute.engines.embedded.recovery import end_interrupted, recover
 from resolute.engines.embedded.request import check_run_id, check_same, input_digest, input_text
+from resolute.engines.embedded.schedules import Schedules, tick_run_id
 from resolute.engines.embedded.store import Op, PutLarge, PutTick, RunRow, Store
 from resolute.engines.embedded.threads import ThreadPerAttempt, Threads
 from resolute.engines.embedded.timers import Timers
 from resolute.engines.embedded.views import view, with_large
-from resolute.errors import EngineError
+from resolute.errors import EngineError, StoreError
 from resolute.hooks import Hook, Hooks
 from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import PagingService
 from resolute.model.recipe import Flow
+from resolute.model.trigger import Schedule
 from resolute.secrets import Secrets, digest
+
+log = logging.getLogger("resolute.engine")
 
 
 class EmbeddedEngine:
@@ -80,7 +85,8 @@ class EmbeddedEngine:
         )
         self.drives_all = drives_all
         self._driver = Driver(self.core, drives_all=drives_all, max_live=max(4 * max_concurrent, 100))
-        self._timers = self._driver.timers = Timers(self._driver, self.tick)
+        self._timers = self._driver.timers = Timers(self._driver)
+        self.schedules = Schedules(self._timers, self.tick, self.missed)
         self._orders = Orders(self.core, self._driver)
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._next_no = 1
@@ -101,7 +107,10 @@ class EmbeddedEngine:
             await end_interrupted(self.core)
             if self.drives_all:
                 await recover(self.core, self._driver)
-            self._timers.begin(opened.ticks)
+            self._timers.begin()
+            if self.drives_all:
+                self._timers.run(self._driver.turns.restore())
+                self.schedules.begin(opened.ticks, opened.paused)
             undo.pop_all()
 
     def add_flow(self, flow: Flow) -> None:
@@ -161,6 +170,7 @@ class EmbeddedEngine:
         secrets: Mapping[str, str] | None = None,
         scheduled_at: datetime | None = None,
         also: Sequence[Op] = (),
+        after_no: int = 0,
     ) -> RunView:
         """A run that is on disk: a new one, or the one that has this id already.
 
@@ -168,6 +178,7 @@ class EmbeddedEngine:
             secrets: secret inputs by name; they stay in the memory of this process.
             scheduled_at: the tick that starts it.
             also: rows to be written in the same batch, whether or not the run is new.
+            after_no: a run that has to end before this one begins; it is queued until then.
 
         Raises:
             RunConflict: the id belongs to a run of another flow or input.
@@ -193,12 +204,18 @@ class EmbeddedEngine:
             for value in (secrets or {}).values():
                 self.core.secrets.remember(value)
             row, more = self._new_run(recipe, name, self.core.secrets.scrub_json(text), wanted, trigger)
-            row = replace(row, scheduled=scheduled_at is not None)
+            row = replace(row, scheduled=scheduled_at is not None, scheduled_at=scheduled_at)
             also = [*more, *also]
             if not self.drives_all:
                 self._driver.own.add(row.no)
             if secrets:
                 self.core.run_secrets[name] = dict(secrets)
+            if after_no:
+                told = f"its turn after run number {after_no}"
+                row = replace(row, status="queued", after_no=after_no, deadline_at=None, waiting_for=told)
+                await self.core.store.commit([row, *also])
+                await self._driver.turns.queue(row.no, after_no)
+                return view(row)
             if not self._driver.has_room:
                 row = replace(row, status="queued", due_at=row.created_at)
                 await self.core.store.commit([row, *also])
@@ -301,15 +318,44 @@ class EmbeddedEngine:
                 self._timers.poke_follow_ups()
                 await self._orders.settled_row(row.id)
 
-    async def tick(self, flow: Flow, trigger: str, at: datetime) -> None:
-        """Start the run of a scheduled time; the same time never starts two."""
+    async def tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
+        """Start the run of a scheduled time; the same time never starts two.
+
+        False when it is not run because an earlier one of its schedule is unfinished.
+        """
+        store, seen = self.core.store, PutTick(flow.name, schedule.id, at)
+        run_id, earlier = tick_run_id(flow, schedule.id, at), None
+        if schedule.overlap != "allow":
+            earlier = await store.latest_unfinished(flow.name, schedule.id)
+        is_new = await store.find(run_id) is None and await store.pruned(run_id) is None
+        if not is_new or (schedule.overlap == "skip" and earlier is not None):
+            await store.commit([seen])
+            return not is_new
         await self.start(
-            flow.name,
-            run_id=f"{flow.name}@{at:%Y-%m-%dT%H:%M:%SZ}",
-            trigger=trigger,
-            scheduled_at=at,
-            also=[PutTick(flow.name, trigger, at)],
+            flow.name, run_id=run_id, trigger=schedule.id, scheduled_at=at, also=[seen], after_no=earlier or 0
         )
+        return True
+
+    async def missed(self, flow: str, trigger: str, first: datetime, last: datetime, count: int) -> None:
+        """Say that ticks of a schedule are not run, and tell `core.on_missed`."""
+        log.warning(
+            "flow %s: %d tick%s of %s from %s to %s %s missed and not run",
+            flow,
+            count,
+            "s" if count > 1 else "",
+            trigger,
+            f"{first:%Y-%m-%d %H:%M:%S}",
+            f"{last:%Y-%m-%d %H:%M:%S} UTC",
+            "were" if count > 1 else "was",
+        )
+        if self.core.on_missed is None:
+            return
+        try:
+            await self.core.on_missed(flow, trigger, first, last, count)
+        except StoreError:
+            raise
+        except Exception:  # who is told is the author's code; the schedule goes on
+            log.exception("flow %s: telling of missed ticks failed", flow)
 
     # Showing
 
@@ -418,6 +464,9 @@ class _ChildRuns:
     async def start(self, flow: str, input: JsonValue, run_id: str, parent_no: int) -> RunView:
         run = await self._engine.start(flow, input, run_id=run_id, trigger=f"{CHILD_OF}{parent_no}")
         return await self._engine.get(run_id) if run.is_finished else run
+
+    async def retry(self, run_id: str) -> RunView:
+        return await self._engine.retry(run_id)
 
     async def stop(self, run_id: str, reason: str) -> RunView | None:
         row = await self._engine._orders.stop_child(run_id, reason)

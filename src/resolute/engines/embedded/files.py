@@ -17,10 +17,11 @@ from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.large import referred
 from resolute.engines.embedded.owner import Holder, Owner, holder
 from resolute.engines.embedded.request import check_gate, check_run_id, check_same, input_digest, not_found
+from resolute.engines.embedded.schedules import pause_ops
 from resolute.engines.embedded.socket import OwnerGone, OwnerSilent, call, view_from_json
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from resolute.engines.embedded.sqlite.store import SqliteStore
-from resolute.engines.embedded.store import RunRow
+from resolute.engines.embedded.store import RunRow, TickRow
 from resolute.engines.embedded.views import view, with_large
 from resolute.errors import EngineError, InputError, StoreOwned
 from resolute.jsontypes import JsonValue
@@ -266,6 +267,32 @@ class FileEngine:
             async with self._alone(found) as engine:
                 check_gate(await _gates_of(engine, row), run_id, gate)
                 await engine.signal(run_id, gate, outcome, by=by, reason=reason, data=plain)
+
+    async def ticks(self) -> dict[tuple[str, str], TickRow]:
+        """How far each schedule is, by (flow, trigger); nothing while there is no store."""
+        return await ReadOnlyStore(self.path).ticks() if self.path.exists() else {}
+
+    async def pause(self, flow: str, triggers: Sequence[str], paused: bool) -> None:
+        """Pause schedules or let them go on; without a worker it is written down for the next one."""
+
+        async def ask(address: Path) -> bool:
+            for trigger in triggers:
+                await call(address, "pause", {"flow": flow, "trigger": trigger, "paused": paused})
+            return True
+
+        found = await ask_or_lock(self.path, ask, self._on_wait)
+        if not isinstance(found, Owner):
+            return
+        try:
+            store = SqliteStore(self.path, owner=found)
+            await store.open()
+            try:
+                now = SystemClock().now()
+                await store.commit([op for trigger in triggers for op in pause_ops(flow, trigger, paused, now)])
+            finally:
+                await store.close()
+        finally:
+            found.release()
 
     @asynccontextmanager
     async def _alone(self, owner: Owner) -> AsyncIterator[EmbeddedEngine]:

@@ -40,6 +40,11 @@ class LiveRun(RunState):
             await self.core.memory_of(cursors_of(flow.name))
 
     @property
+    def tick(self) -> tuple[str, datetime] | None:
+        at = self.row.scheduled_at
+        return None if at is None else (self.row.trigger, at)
+
+    @property
     def retries(self) -> int:
         return self.row.retries
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from resolute.engine import RunQuery
@@ -18,15 +19,20 @@ from resolute.engines.embedded.intact import intact
 from resolute.engines.embedded.store import (
     DropEntry,
     Entry,
+    Forget,
     LedgerQuery,
     Op,
     Opened,
+    Prune,
+    PrunedRun,
     PutLarge,
     PutMemory,
     PutOutline,
+    PutPause,
     PutTick,
     RunRow,
     Store,
+    TickRow,
 )
 from resolute.errors import RunNotFound, StoreOwned
 from resolute.ledger.row import Row
@@ -44,6 +50,9 @@ class Tables:
     rows: dict[int, Row] = field(default_factory=dict)
     memory: dict[tuple[str, str], str] = field(default_factory=dict)
     ticks: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    paused: set[tuple[str, str]] = field(default_factory=set)
+    pruned: dict[str, PrunedRun] = field(default_factory=dict)
+    last_pruned_no: int = 0
     commits: int = 0
 
     def apply(self, batch: Sequence[Op]) -> None:
@@ -70,10 +79,39 @@ class Tables:
                         self.memory[op.flow, op.key] = op.text
                 case PutTick():
                     self.ticks[op.flow, op.trigger] = op.at
+                case PutPause():
+                    self.ticks.setdefault((op.flow, op.trigger), op.at)
+                    (self.paused.add if op.paused else self.paused.discard)((op.flow, op.trigger))
+                case Prune():
+                    self._prune(op)
+                case Forget():
+                    self.pruned = {id: run for id, run in self.pruned.items() if run.pruned_at >= op.before}
+
+    def _prune(self, op: Prune) -> None:
+        run = self.runs.get(op.run_no)
+        if run is None or run.status not in ENDED:
+            return
+        self.last_pruned_no = max(self.last_pruned_no, run.no)
+        self.pruned[run.id] = PrunedRun(run.id, run.no, run.input_digest, run.status, run.finished_at, op.at)
+        del self.runs[run.no], self.run_no[run.id]
+        self.entries.pop(run.no, None)
+        self.large = {key: text for key, text in self.large.items() if key[0] != run.no}
+
+    def is_needed(self, run: RunRow) -> bool:
+        """Whether a finished run has to stay: for a row of the incident log, or for its parent."""
+        parent_no = run.trigger.removeprefix(CHILD_OF) if run.trigger.startswith(CHILD_OF) else ""
+        parent = self.runs.get(int(parent_no)) if parent_no else None
+        if parent is not None and parent.status not in ENDED:
+            return True
+        return any(row_matters(row) for row in self.rows.values() if row.run_id == run.id)
 
 
 #: What `unfinished` lists; a run that needs attention waits for a person, not for an engine.
 UNFINISHED: Final = frozenset({"queued", "running", "waiting"})
+#: What may be pruned.
+ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
+#: How the trigger of a child begins; the number of its parent follows.
+CHILD_OF: Final = "child:"
 #: Seconds until a batch is durable, for each batch in turn; a simulation draws them.
 Delay = Callable[[Sequence[Op]], float]
 
@@ -95,11 +133,12 @@ class MemoryStore(Store):
         self._open = True
         rows = [row for _, row in sorted(self.tables.rows.items()) if row_matters(row)]
         return Opened(
-            max(self.tables.runs, default=0) + 1,
+            max(max(self.tables.runs, default=0), self.tables.last_pruned_no) + 1,
             max(self.tables.rows, default=0) + 1,
             b"memory",
             rows,
             dict(self.tables.ticks),
+            frozenset(self.tables.paused),
         )
 
     async def close(self) -> None:
@@ -231,6 +270,45 @@ class MemoryStore(Store):
     async def memory(self, flow: str) -> dict[str, str]:
         await self._settle()
         return {key: text for (owner, key), text in self.tables.memory.items() if owner == flow}
+
+    async def ticks(self) -> dict[tuple[str, str], TickRow]:
+        await self._settle()
+        return {key: TickRow(at, key in self.tables.paused) for key, at in sorted(self.tables.ticks.items())}
+
+    async def latest_unfinished(self, flow: str, trigger: str) -> int | None:
+        await self._settle()
+        found = (
+            no
+            for no, run in self.tables.runs.items()
+            if run.scheduled and run.status in UNFINISHED and (run.flow, run.trigger) == (flow, trigger)
+        )
+        return max(found, default=None)
+
+    async def in_turn(self) -> list[tuple[int, int]]:
+        await self._settle()
+        return [
+            (no, run.after_no)
+            for no, run in sorted(self.tables.runs.items())
+            if run.status == "queued" and run.after_no > 0
+        ]
+
+    async def prunable(self, before: datetime | None, keep: int | None, limit: int) -> list[int]:
+        await self._settle()
+        ended = [run for _, run in sorted(self.tables.runs.items()) if run.status in ENDED]
+        old: list[tuple[datetime, int]] = []
+        if before is not None:
+            old = [(run.finished_at, run.no) for run in ended if run.finished_at and run.finished_at < before]
+        found = [no for _, no in sorted(old)]
+        if keep is not None:
+            for flow in sorted({run.flow for run in ended}):
+                of_flow = [run.no for run in ended if run.flow == flow]
+                found += of_flow[: max(0, len(of_flow) - keep)]
+        free = (no for no in dict.fromkeys(found) if not self.tables.is_needed(self.tables.runs[no]))
+        return list(islice(free, limit))
+
+    async def pruned(self, run_id: str) -> PrunedRun | None:
+        await self._settle()
+        return self.tables.pruned.get(run_id)
 
     @property
     def held_since(self) -> datetime | None:

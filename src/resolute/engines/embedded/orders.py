@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from resolute.engine import FINISHED, RunView
+from resolute.engine import FINISHED, RunView, child_id
 from resolute.engines.embedded.core import Core
 from resolute.engines.embedded.driver import Driver
 from resolute.engines.embedded.live_run import LiveRun
@@ -33,7 +33,6 @@ class Orders:
     def __init__(self, core: Core, driver: Driver) -> None:
         self._core = core
         self._driver = driver
-        self._taking_up: set[int] = set()  # failed runs that are about to go on
         self._writing = asyncio.Lock()  # one answer at a time is taken in, so that each has a place of its own
 
     async def found(self, run_id: str) -> RunRow:
@@ -153,21 +152,21 @@ class Orders:
         if row.status not in ("failed", "needs_attention"):
             hint = "Start it anew with another id." if row.status in FINISHED else "It is not over yet."
             raise EngineError(f'Run "{run_id}" has not failed, it is {row.status.replace("_", " ")}. {hint}')
-        if row.status == "failed" and any(entry.position == "~undo" for entry in entries):
-            raise EngineError(f'Run "{run_id}" was undone after it failed and cannot go on. Start it anew.')
+        if row.status == "failed":
+            self._check_not_undone(run_id, entries)
         if recipe is None:
             raise EngineError(f'The flow "{row.flow}" of run "{run_id}" is not among those of this worker. Add it.')
         failed: set[str] = set()
         if row.status == "failed":
             stands = await rehearse(recipe, row, entries, lambda digest: self._core.store.large(row.no, digest))
             failed = {fault.position for fault in stands.faults}
-        if row.no in self._driver.tasks or row.no in self._taking_up:
+        if row.no in self._driver.tasks or row.no in self._driver.barred:
             raise EngineError(f'Run "{run_id}" was taken up again already.')
-        self._taking_up.add(row.no)
+        self._driver.barred.add(row.no)  # until it is driven nothing else may wake it, as the end of its child would
         try:
             return await self._take_up(row, entries, failed, secrets)
         finally:
-            self._taking_up.discard(row.no)
+            self._driver.barred.discard(row.no)
 
     async def _take_up(
         self, row: RunRow, entries: Sequence[Entry], failed: set[str], secrets: Mapping[str, str] | None
@@ -177,9 +176,11 @@ class Orders:
             core.secrets.remember(value)
         if secrets:
             core.run_secrets[row.id] = dict(secrets)
-        for entry in entries:
-            if entry.kind == "child" and entry.position in failed:
-                await self._retry_child(f"{row.id}/{entry.position}")
+        children = {
+            entry.position: await self._retries_of(child_id(row.id, entry.position))
+            for entry in entries
+            if entry.kind == "child" and entry.position in failed
+        }
         rows = {
             entry.row_id: found
             for entry in entries
@@ -189,7 +190,7 @@ class Orders:
         if row.status == "needs_attention":  # nothing has failed: it goes on as it stood
             changed: list[Op] = [replace(entry, lost=0) for entry in entries if entry.lost]
         else:
-            changed = revive(core.log, entries, failed, rows, lambda key: self.deadline_s(row.flow, key), now)
+            changed = revive(core.log, entries, failed, rows, children, lambda key: self.deadline_s(row.flow, key), now)
         recipe = core.flows[row.flow]
         again = replace(
             row,
@@ -204,14 +205,24 @@ class Orders:
             deadline_at=None if recipe.timeout is None else now + recipe.timeout,
         )
         self._take(row.no)
+        self._driver.barred.discard(row.no)
         live = self._driver.drive(again, self._as_changed(entries, changed), batch=[again, *changed])
         await live.started
         return view(live.row)
 
-    async def _retry_child(self, run_id: str) -> None:
+    async def _retries_of(self, run_id: str) -> int:
+        """How often a failed child was retried, -1 for one that cannot be; raises EngineError when it was undone."""
         child = await self._core.store.find(run_id)
-        if child is not None and child.status in ("failed", "needs_attention"):
-            await self.retry(run_id)
+        if child is None or child.status != "failed":
+            return -1
+        _, entries = await self._core.store.load(child.no)
+        self._check_not_undone(run_id, entries)
+        return child.retries
+
+    @staticmethod
+    def _check_not_undone(run_id: str, entries: Sequence[Entry]) -> None:
+        if any(entry.position == "~undo" for entry in entries):
+            raise EngineError(f'Run "{run_id}" was undone after it failed and cannot go on. Start it anew.')
 
     @staticmethod
     def _as_changed(entries: Sequence[Entry], changed: Sequence[Op]) -> list[Entry]:
@@ -249,7 +260,7 @@ class Orders:
                     continue
                 live.receive(gate, self._core.secrets.scrub_json(text))
                 live.branches.wake()
-                if row.no not in self._driver.tasks:  # not walked here: it is due for whoever drives it next
+                if row.no not in self._driver.tasks and not row.after_no:  # not walked here: due for whoever drives it
                     live.put_run(due_at=self._core.clock.now(), delay_s=0.0)
                 await live.flush()
                 return
@@ -259,10 +270,11 @@ class Orders:
         row, entries = await self._core.store.load(run_no)
         if run_no in self._driver.tasks or row.status in FINISHED:
             return None
-        if self._driver.drives_all or run_no in self._driver.own:
+        its_turn = await self._driver.turns.has_come(row)
+        if its_turn and (self._driver.drives_all or run_no in self._driver.own):
             running = replace(row, status="running", waiting_for="")
             return self._driver.drive(running, entries, batch=[running])  # a later owner has to take it up as well
         live = LiveRun(self._core, row, entries)  # never walked: the next worker does that, and at once
-        if row.status != "running":
+        if row.status != "running" and its_turn:
             live.put_run(due_at=self._core.clock.now(), delay_s=0.0)
         return live

@@ -55,7 +55,8 @@ async def recover(core: Core, driver: Driver) -> None:
                 )
                 driver.finished(parked)
                 continue
-        driver.drive(row, entries)
+        if row.no not in driver.tasks:  # another run may have woken it meanwhile
+            driver.drive(row, entries)
 
 
 async def park_for_attention(core: Core, row: RunRow, key: str, reason: str) -> RunRow:

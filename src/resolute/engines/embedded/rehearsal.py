@@ -41,7 +41,7 @@ class Rehearsed:
     faults: tuple[Fault, ...] = ()
 
 
-class _NotYet(BaseException):
+class NotYet(BaseException):
     """A branch has come to where its journal ends. Not an error: it only unwinds the walk."""
 
 
@@ -52,9 +52,9 @@ async def rehearse(flow: Flow, run: RunRow, entries: Sequence[Entry], read_large
         ReplayMismatch: at some position the flow now has something else than what was recorded.
         OutputError, ValidationError, StoreDamaged: a recorded value cannot be had or does not fit any more.
     """
-    port = _Rehearsal(run, {entry.position: entry for entry in entries}, read_large)
+    port = Rehearsal(run, {entry.position: entry for entry in entries}, read_large)
     await port.begin(flow)
-    with suppress(_NotYet, StepFailed, RunStopped):  # the port has noted how far the walk came, and why it ended
+    with suppress(NotYet, StepFailed, RunStopped):  # the port has noted how far the walk came, and why it ended
         await interpret(flow, port)
     unused = (
         entry
@@ -71,7 +71,7 @@ def _is_past(entry: Entry, retries: int) -> bool:
 
 
 @dataclass
-class _Rehearsal:
+class Rehearsal:
     """The engine port of a rehearsal."""
 
     run: RunRow
@@ -101,6 +101,11 @@ class _Rehearsal:
         return self.run.id
 
     @property
+    def tick(self) -> tuple[str, datetime] | None:
+        at = self.run.scheduled_at
+        return None if at is None else (self.run.trigger, at)
+
+    @property
     def retries(self) -> int:
         return self.run.retries
 
@@ -121,7 +126,7 @@ class _Rehearsal:
         if self.run.stop and self.end is None:
             return RunStopped(self.run.stop_reason, is_failure=self.run.stop == "timed_out")
         self.next.append(position)
-        return _NotYet()
+        return NotYet()
 
     def _done(self, position: str, kind: str, activity: str = "") -> Entry:
         """The finished entry of this position; raises what it has come to otherwise."""
@@ -168,14 +173,18 @@ class _Rehearsal:
     async def gather(self, branches: Sequence[Coroutine[Any, Any, None]]) -> list[StepFailed | RunStopped | None]:
         ends: list[StepFailed | RunStopped | None] = []
         waits = False
-        for branch in branches:
-            try:
-                await branch
-                ends.append(None)
-            except (StepFailed, RunStopped) as end:
-                ends.append(end)
-            except _NotYet:
-                waits = True
+        try:
+            for branch in branches:
+                try:
+                    await branch
+                    ends.append(None)
+                except (StepFailed, RunStopped) as end:
+                    ends.append(end)
+                except NotYet:
+                    waits = True
+        finally:
+            for branch in branches:
+                branch.close()  # those behind a mismatch would be reported as forgotten
         if waits:
-            raise _NotYet
+            raise NotYet
         return ends

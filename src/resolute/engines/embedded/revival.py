@@ -16,6 +16,7 @@ def revive(
     entries: Sequence[Entry],
     failed: Collection[str],
     rows: Mapping[int, Row],
+    children: Mapping[str, int],
     deadline_s: Callable[[str], float | None],
     now: datetime,
 ) -> list[Op]:
@@ -24,6 +25,7 @@ def revive(
     Args:
         failed: the positions that the run has failed with.
         rows: the rows of its pages.
+        children: how often each of its children that have failed was retried before, by position.
         deadline_s: for how long the page of a node is tried, by the node's key.
     """
     batch: list[Op] = []
@@ -41,7 +43,8 @@ def revive(
                 batch.append(log.reopen(row, now, deadline_s(entry.key)))
             batch.append(replace(entry, status="running", error="", finished_at=None))
         elif entry.kind == "child":
-            batch.append(replace(entry, status="waiting", error="", finished_at=None))
+            attempt = children.get(entry.position, -1) + 1  # the retry that is due when the walk comes by
+            batch.append(replace(entry, status="waiting", attempt=attempt, error="", finished_at=None))
         elif entry.kind == "node" and entry.inputs:
             batch.append(
                 replace(entry, status="waiting", failures=0, lost=0, due_at=now, has_turn=False, finished_at=None)

@@ -82,7 +82,7 @@ class RunState:
         if self.core.hooks and batch:
             is_new = self._is_new and not self.started.done()
             self.core.hooks.tell(happened(self.row, batch, self.core.clock.now(), is_new=is_new))
-        if not self.started.done():
+        if batch and not self.started.done():  # a branch with nothing to write does not wait for the others' batch
             self.started.set_result(None)
 
     def put_run(self, **changes: Any) -> None:

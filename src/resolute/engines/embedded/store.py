@@ -16,7 +16,7 @@ from resolute.engine import RunQuery, RunStatus
 from resolute.ledger.row import Row
 
 #: Version of the rows below; a store written by a newer one is not opened.
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class _Changing:
@@ -46,6 +46,8 @@ class RunRow(_Changing):
         deadline_at: when the run's time is over.
         retries: how often it was taken up again after it had failed.
         has_undo: whether its flow can undo anything.
+        scheduled_at: the tick that started it.
+        after_no: the number of the run that has to end before this one begins, 0 for none.
     """
 
     no: int
@@ -71,6 +73,8 @@ class RunRow(_Changing):
     deadline_at: datetime | None = None
     retries: int = 0
     has_undo: bool = False
+    scheduled_at: datetime | None = None
+    after_no: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,14 +159,54 @@ class PutMemory:
 
 @dataclass(frozen=True, slots=True)
 class PutTick:
-    """The latest scheduled time that was seen to."""
+    """The latest scheduled time that was seen to. Whether the schedule is paused stays as it was."""
 
     flow: str
     trigger: str
     at: datetime
 
 
-Op = RunRow | Entry | DropEntry | PutLarge | PutOutline | Row | PutMemory | PutTick
+@dataclass(frozen=True, slots=True)
+class PutPause:
+    """Pauses a schedule or lets it go on. The latest time seen to stays; without one it is `at`."""
+
+    flow: str
+    trigger: str
+    paused: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Takes a finished run out of the store with its journal and its large values; nothing when it is unfinished.
+
+    What `PrunedRun` says of it is kept, and so are its rows of the incident log. Its number is not given again.
+    """
+
+    run_no: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drops what is kept of the runs that were pruned before an instant: their ids are free again."""
+
+    before: datetime
+
+
+Op = RunRow | Entry | DropEntry | PutLarge | PutOutline | Row | PutMemory | PutTick | PutPause | Prune | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedRun:
+    """What is kept of a run that was pruned: enough to tell whether a start asks for it again."""
+
+    id: str
+    no: int
+    input_digest: str
+    status: RunStatus
+    finished_at: datetime | None
+    pruned_at: datetime
 
 
 @dataclass(frozen=True)
@@ -172,6 +216,8 @@ class Opened:
     Attributes:
         digest_key: the random key of this store's digests.
         rows: rows of the incident log that still matter: unsettled, open, or to be repeated.
+        ticks: (flow, trigger) → the latest scheduled time that was seen to.
+        paused: the schedules that are paused, as (flow, trigger).
     """
 
     next_run_no: int
@@ -179,6 +225,19 @@ class Opened:
     digest_key: bytes = field(repr=False)
     rows: Sequence[Row] = ()
     ticks: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    paused: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TickRow:
+    """How far a schedule is.
+
+    Attributes:
+        at: the latest scheduled time that was seen to.
+    """
+
+    at: datetime
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -260,6 +319,31 @@ class Store(Protocol):
 
     async def memory(self, flow: str) -> dict[str, str]:
         """A flow's memory: key → JSON text."""
+        ...
+
+    async def ticks(self) -> dict[tuple[str, str], TickRow]:
+        """Every schedule that was seen to or paused, by (flow, trigger)."""
+        ...
+
+    async def latest_unfinished(self, flow: str, trigger: str) -> int | None:
+        """The number of the newest run of a schedule that is queued, running or waiting."""
+        ...
+
+    async def in_turn(self) -> list[tuple[int, int]]:
+        """Queued runs that wait for another to end, in order of start: (number, `after_no`)."""
+        ...
+
+    async def prunable(self, before: datetime | None, keep: int | None, limit: int) -> list[int]:
+        """Numbers of finished runs that nothing needs any more, oldest first.
+
+        First those that finished before an instant, then, flow by flow, those beyond the newest `keep` finished ones
+        of their flow. Never a run that failed to its operator (`needs_attention`), one with a row of the incident log
+        that still matters, or one whose parent has not finished.
+        """
+        ...
+
+    async def pruned(self, run_id: str) -> PrunedRun | None:
+        """What is kept of a run that was pruned."""
         ...
 
     @property

@@ -1,29 +1,19 @@
-"""What happens by itself in time: due runs, the ledger's follow-ups, and schedules."""
+"""What happens by itself in time: runs that are due and the ledger's follow-ups. Schedules nap here, too."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from resolute.cron import ticks_after
 from resolute.engines.embedded.core import IN_MEMORY, Core
-from resolute.engines.embedded.store import PutTick
-from resolute.errors import InputError
 from resolute.ledger.row import Row
-from resolute.model.recipe import Flow
-from resolute.model.trigger import Schedule
-
-log = logging.getLogger("resolute.engine")
 
 #: The clock is looked at no less often than this, so that one that jumped is noticed.
 LONGEST_NAP = timedelta(seconds=30)
 #: Due runs taken into memory in one go, and the pause in seconds before the next ones.
 DUE_AT_ONCE, BETWEEN_DUE_S = 200, 0.05
-#: Ticks missed longer ago than this are not made up.
-CATCH_UP_WINDOW = timedelta(days=1)
 
 
 class Host(Protocol):
@@ -41,25 +31,25 @@ class Host(Protocol):
 
 
 class Timers:
-    """The engine's three loops."""
+    """The engine's loops."""
 
-    def __init__(self, host: Host, tick: Callable[[Flow, str, datetime], Awaitable[None]]) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self._tick_flow = tick
         self._tasks: list[asyncio.Task[None]] = []
         self._due = asyncio.Event()
         self._follow = asyncio.Event()
         self._next_due: datetime | None = None
         self._following: set[int] = set()
 
-    def begin(self, ticks: Mapping[tuple[str, str], datetime]) -> None:
-        """Start the loops; `ticks` are the scheduled times that were seen to last."""
-        self._run(self._follow_up())
+    @property
+    def core(self) -> Core:
+        return self._host.core
+
+    def begin(self) -> None:
+        """Start the loops."""
+        self.run(self._follow_up())
         if self._host.drives_all:
-            self._run(self._wake_due())
-            for flow in self._host.core.flows.values():
-                for schedule in flow.schedules:
-                    self._run(self._tick(flow, schedule, ticks.get((flow.name, schedule.id))))
+            self.run(self._wake_due())
 
     async def end(self) -> None:
         """Stop the loops."""
@@ -77,7 +67,8 @@ class Timers:
         """Look at the ledger's follow-ups again."""
         self._follow.set()
 
-    def _run(self, loop: Coroutine[Any, Any, None]) -> None:
+    def run(self, loop: Coroutine[Any, Any, None]) -> None:
+        """Let something go on until `end()`; an error in it is the engine's."""
         task = asyncio.create_task(loop)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
@@ -87,7 +78,7 @@ class Timers:
         if error is not None:
             self._host.broke(error)
 
-    async def _nap(self, event: asyncio.Event | None, until: datetime | None) -> None:
+    async def nap(self, event: asyncio.Event | None, until: datetime | None) -> None:
         """Sleep until that time, an event or the longest nap, whichever comes first."""
         left = LONGEST_NAP if until is None else min(LONGEST_NAP, until - self._host.core.clock.now())
         seconds = max(0.0, left.total_seconds())
@@ -113,7 +104,7 @@ class Timers:
                     await asyncio.sleep(BETWEEN_DUE_S)
                     continue
             self._next_due = await store.next_due(now)
-            await self._nap(self._due, self._next_due)
+            await self.nap(self._due, self._next_due)
 
     async def _follow_up(self) -> None:
         core = self._host.core
@@ -127,11 +118,11 @@ class Timers:
                     continue
                 if at is None or at <= now:
                     self._following.add(row.id)
-                    self._run(self._send(row))
+                    self.run(self._send(row))
                 elif soonest is None or at < soonest:
                     soonest = at
             self._tasks = [task for task in self._tasks if not task.done()]
-            await self._nap(self._follow, soonest)
+            await self.nap(self._follow, soonest)
 
     async def _send(self, row: Row) -> None:
         """Do what is due for a row that no node waits for, unless a newer decision has settled it meanwhile."""
@@ -148,34 +139,7 @@ class Timers:
                 await core.store.commit(outcome.changed)
             core.wake(outcome.wake)
             if outcome.until is not None and core.log.follow_up_at(outcome.row) is None:
-                await self._nap(None, outcome.until)  # behind another row of its lane, or held by the server
+                await self.nap(None, outcome.until)  # behind another row of its lane, or held by the server
         finally:
             self._following.discard(row.id)
             self._follow.set()
-
-    async def _tick(self, flow: Flow, schedule: Schedule, last: datetime | None) -> None:
-        """Start a run at each scheduled time; after a pause only the latest missed one, of the last day."""
-        clock = self._host.core.clock
-        now = clock.now()
-        if last is None:  # the first worker with this schedule: what it misses from here on is made up
-            last = now
-            await self._host.core.store.commit([PutTick(flow.name, schedule.id, now)])
-        last = max(last, now - CATCH_UP_WINDOW)
-        while True:
-            now = clock.now()
-            last = min(last, now)  # the clock was set back: a time that was seen to has its run already
-            missed = None
-            upcoming = None
-            for at in ticks_after(schedule.cron, schedule.timezone, last):
-                if at > now:
-                    upcoming = at
-                    break
-                missed = at
-            if missed is not None:
-                last = missed
-                try:
-                    await self._tick_flow(flow, schedule.id, missed)
-                except InputError as error:
-                    log.error("flow %s: the run of %s was not started: %s", flow.name, missed, error)
-            else:
-                await self._nap(None, upcoming)

@@ -6,7 +6,8 @@
 -- A run, new or changed.
 INSERT INTO runs (
     no, id, flow, fingerprint, status, input, input_digest, trigger, created_at, scheduled, due_at, delay_s,
-    waiting_for, output, error, error_key, finished_at, schema_version, stop, stop_reason, deadline_at, retries, has_undo
+    waiting_for, output, error, error_key, finished_at, schema_version, stop, stop_reason, deadline_at, retries,
+    has_undo, scheduled_at, after_no
 ) VALUES (?)
 ON CONFLICT (no) DO UPDATE SET
     fingerprint = excluded.fingerprint, status = excluded.status, input = excluded.input,
@@ -15,7 +16,8 @@ ON CONFLICT (no) DO UPDATE SET
     waiting_for = excluded.waiting_for, output = excluded.output, error = excluded.error,
     error_key = excluded.error_key, finished_at = excluded.finished_at, schema_version = excluded.schema_version,
     stop = excluded.stop, stop_reason = excluded.stop_reason, deadline_at = excluded.deadline_at,
-    retries = excluded.retries, has_undo = excluded.has_undo;
+    retries = excluded.retries, has_undo = excluded.has_undo, scheduled_at = excluded.scheduled_at,
+    after_no = excluded.after_no;
 
 -- name: put_entry
 -- An entry of a run's journal.
@@ -81,6 +83,40 @@ DELETE FROM memory WHERE flow = ? AND key = ?;
 INSERT INTO ticks (flow, trigger, at) VALUES (?)
 ON CONFLICT (flow, trigger) DO UPDATE SET at = excluded.at;
 
+-- name: put_pause
+-- Whether a schedule is paused; the latest time that was seen to stays.
+INSERT INTO ticks (flow, trigger, at, paused) VALUES (?)
+ON CONFLICT (flow, trigger) DO UPDATE SET paused = excluded.paused;
+
+-- name: remember_pruned_no
+-- Before a finished run is pruned: its number is not given again.
+INSERT INTO meta (name, value)
+SELECT 'last_pruned_no', no FROM runs WHERE no = ?1 AND status IN ('succeeded', 'failed', 'cancelled') AND ?2 IS NOT NULL
+ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value);
+
+-- name: keep_pruned
+-- Before a finished run is pruned: what is kept of it. (Without WHERE, SQLite would take ON for that of a join.)
+INSERT INTO pruned (id, no, input_digest, status, finished_at, pruned_at)
+SELECT id, no, input_digest, status, finished_at, ?2 FROM runs
+WHERE no = ?1 AND status IN ('succeeded', 'failed', 'cancelled')
+ON CONFLICT (id) DO UPDATE SET no = excluded.no, input_digest = excluded.input_digest, status = excluded.status,
+    finished_at = excluded.finished_at, pruned_at = excluded.pruned_at;
+
+-- name: prune_journal
+DELETE FROM journal WHERE run_no = ?1 AND ?2 IS NOT NULL
+    AND EXISTS (SELECT 1 FROM runs WHERE no = ?1 AND status IN ('succeeded', 'failed', 'cancelled'));
+
+-- name: prune_large
+DELETE FROM large WHERE run_no = ?1 AND ?2 IS NOT NULL
+    AND EXISTS (SELECT 1 FROM runs WHERE no = ?1 AND status IN ('succeeded', 'failed', 'cancelled'));
+
+-- name: prune_run
+-- After all that belongs to it.
+DELETE FROM runs WHERE no = ?1 AND ?2 IS NOT NULL AND status IN ('succeeded', 'failed', 'cancelled');
+
+-- name: forget
+DELETE FROM pruned WHERE pruned_at < ?;
+
 -- name: tables
 -- What the file holds; nothing yet, when it is new.
 SELECT name FROM sqlite_master WHERE type = 'table';
@@ -98,7 +134,10 @@ INSERT INTO meta (name, value) VALUES (?);
 UPDATE meta SET value = ? WHERE name = 'schema_version';
 
 -- name: next_run_no
-SELECT coalesce(max(no), 0) + 1 FROM runs;
+-- Numbers are not given twice, also when the newest runs were pruned.
+SELECT max(
+    coalesce((SELECT max(no) FROM runs), 0), coalesce((SELECT value FROM meta WHERE name = 'last_pruned_no'), 0)
+) + 1;
 
 -- name: next_row_id
 -- Ids of the incident log are not given twice, also when its newest rows were removed.
@@ -111,7 +150,62 @@ WHERE status IN ('pending', 'sending') OR is_open OR repeat_at IS NOT NULL
 ORDER BY id;
 
 -- name: ticks
-SELECT * FROM ticks;
+SELECT flow, trigger, at, paused FROM ticks ORDER BY flow, trigger;
+
+-- name: latest_unfinished
+SELECT max(no) FROM runs
+WHERE flow = ? AND trigger = ? AND scheduled AND status IN ('queued', 'running', 'waiting');
+
+-- name: in_turn
+SELECT no, after_no FROM runs WHERE status = 'queued' AND after_no > 0 ORDER BY +no;
+
+-- name: prunable_by_age
+-- Finished before an instant, and needed neither for a row of the incident log nor by a parent.
+SELECT no FROM runs
+WHERE status IN ('succeeded', 'failed', 'cancelled') AND finished_at < :before
+    AND NOT EXISTS (
+        SELECT 1 FROM incident_log WHERE run_id = runs.id
+            AND (+incident_log.status IN ('pending', 'sending') OR is_open OR repeat_at IS NOT NULL)
+    )
+    AND (
+        runs.trigger NOT LIKE 'child:%' OR NOT EXISTS (
+            SELECT 1 FROM runs AS parent WHERE parent.no = CAST(substr(runs.trigger, 7) AS INTEGER)
+                AND parent.status NOT IN ('succeeded', 'failed', 'cancelled')
+        )
+    )
+ORDER BY finished_at, no LIMIT :limit;
+
+-- name: prunable_beyond
+-- Beyond the newest finished ones of each flow. The names of flows are found by steps through their index.
+WITH RECURSIVE
+    names (flow) AS (
+        SELECT min(flow) FROM runs
+        UNION ALL
+        SELECT (SELECT min(flow) FROM runs WHERE flow > names.flow) FROM names WHERE names.flow IS NOT NULL
+    ),
+    newest (flow, no) AS (
+        SELECT flow, (
+            SELECT no FROM runs
+            WHERE runs.flow = names.flow AND +status IN ('succeeded', 'failed', 'cancelled')
+            ORDER BY no DESC LIMIT 1 OFFSET :keep
+        ) FROM names WHERE flow IS NOT NULL
+    )
+SELECT runs.no FROM newest CROSS JOIN runs ON runs.flow = newest.flow AND runs.no <= newest.no
+WHERE +runs.status IN ('succeeded', 'failed', 'cancelled')
+    AND NOT EXISTS (
+        SELECT 1 FROM incident_log WHERE run_id = runs.id
+            AND (+incident_log.status IN ('pending', 'sending') OR is_open OR repeat_at IS NOT NULL)
+    )
+    AND (
+        runs.trigger NOT LIKE 'child:%' OR NOT EXISTS (
+            SELECT 1 FROM runs AS parent WHERE parent.no = CAST(substr(runs.trigger, 7) AS INTEGER)
+                AND parent.status NOT IN ('succeeded', 'failed', 'cancelled')
+        )
+    )
+ORDER BY newest.flow, runs.no LIMIT :limit;
+
+-- name: pruned
+SELECT id, no, input_digest, status, finished_at, pruned_at FROM pruned WHERE id = ?;
 
 -- name: run_by_id
 SELECT * FROM runs WHERE id = ?;

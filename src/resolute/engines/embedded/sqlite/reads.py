@@ -20,12 +20,13 @@ from resolute.engines.embedded.sqlite.rows import (
     micros,
     plain,
     to_entry,
+    to_pruned,
     to_row,
     to_run,
 )
 from resolute.engines.embedded.sqlite.statements import statements
 from resolute.engines.embedded.sqlite.whole import RESTORE
-from resolute.engines.embedded.store import Entry, LedgerQuery, RunRow
+from resolute.engines.embedded.store import Entry, LedgerQuery, PrunedRun, RunRow, TickRow
 from resolute.errors import RunNotFound, StoreBroken
 from resolute.ledger.row import Row
 
@@ -126,6 +127,32 @@ class Reads(ABC):
     async def memory(self, flow: str) -> dict[str, str]:
         [rows] = await self._ask(("memory_of_flow", (plain(flow),)))
         return dict(rows)
+
+    async def ticks(self) -> dict[tuple[str, str], TickRow]:
+        [rows] = await self._ask(("ticks", ()))
+        return {(flow, trigger): TickRow(instant(at), bool(paused)) for flow, trigger, at, paused in rows}
+
+    async def latest_unfinished(self, flow: str, trigger: str) -> int | None:
+        [[(found,)]] = await self._ask(("latest_unfinished", (plain(flow), plain(trigger))))
+        return None if found is None else int(found)
+
+    async def in_turn(self) -> list[tuple[int, int]]:
+        [rows] = await self._ask(("in_turn", ()))
+        return [(no, after_no) for no, after_no in rows]
+
+    async def prunable(self, before: datetime | None, keep: int | None, limit: int) -> list[int]:
+        found: list[int] = []
+        if before is not None:
+            [rows] = await self._ask(("prunable_by_age", {"before": micros(before), "limit": limit}))
+            found = [no for (no,) in rows]
+        if keep is not None and len(found) < limit:
+            [rows] = await self._ask(("prunable_beyond", {"keep": keep, "limit": limit + len(found)}))
+            found += [no for (no,) in rows]
+        return list(dict.fromkeys(found))[:limit]
+
+    async def pruned(self, run_id: str) -> PrunedRun | None:
+        [rows] = await self._ask(("pruned", (plain(run_id),)))
+        return self._first(to_pruned, rows)
 
     async def running(self) -> list[int]:
         [rows] = await self._ask(("running", ()))

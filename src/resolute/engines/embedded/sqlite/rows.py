@@ -11,7 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from resolute.engines.embedded.sqlite.statements import put
-from resolute.engines.embedded.store import DropEntry, Entry, Op, PutLarge, PutMemory, PutOutline, PutTick, RunRow
+from resolute.engines.embedded.store import (
+    DropEntry,
+    Entry,
+    Forget,
+    Op,
+    Prune,
+    PrunedRun,
+    PutLarge,
+    PutMemory,
+    PutOutline,
+    PutPause,
+    PutTick,
+    RunRow,
+)
 from resolute.ledger.row import Row
 from resolute.model.codec import from_text, to_text
 
@@ -22,6 +35,14 @@ Prepared = tuple[str, Any, Values]
 
 #: Statement that puts a row → the one that removes it.
 REMOVES: Final = {"put_memory": "delete_memory", "put_entry": "delete_entry"}
+
+
+#: What takes rows of several tables out → its statements in order, each with the same values. Unlike what is put, it
+#: looks at what stands in the tables, so everything that came before it is written first.
+SWEEPS: Final = {
+    "prune": ("remember_pruned_no", "keep_pruned", "prune_journal", "prune_large", "prune_run"),
+    "forget": ("forget",),
+}
 
 
 class Unreadable(ValueError):
@@ -52,6 +73,12 @@ def prepare(op: Op) -> Prepared:
         case PutTick():
             key = (plain(op.flow), plain(op.trigger))
             return "put_tick", key, (*key, micros(op.at))
+        case PutPause():  # each is put: the first makes the row
+            return "put_pause", object(), (plain(op.flow), plain(op.trigger), micros(op.at), op.paused)
+        case Prune():
+            return "prune", op.run_no, (op.run_no, micros(op.at))
+        case Forget():
+            return "forget", op, (micros(op.before),)
 
 
 def plain(text: str) -> str:
@@ -95,6 +122,8 @@ def _of_run(run: RunRow) -> Values:
         None if run.deadline_at is None else micros(run.deadline_at),
         run.retries,
         run.has_undo,
+        None if run.scheduled_at is None else micros(run.scheduled_at),
+        run.after_no,
     )
 
 
@@ -103,12 +132,23 @@ def to_run(values: Values) -> RunRow:
     row = list(values)
     try:
         row[8], row[9], row[22] = instant(row[8]), bool(row[9]), bool(row[22])
-        for place in (10, 16, 20):
+        for place in (10, 16, 20, 23):
             if row[place] is not None:
                 row[place] = instant(row[place])
     except (TypeError, OverflowError) as error:
         raise Unreadable(f"run number {row[0]}: {error}") from error
     return RunRow(*row)
+
+
+def to_pruned(values: Values) -> PrunedRun:
+    """The run of a row of `pruned`; raises Unreadable when it cannot be read."""
+    id, no, digest, status, finished_at, pruned_at = values
+    try:
+        return PrunedRun(
+            id, no, digest, status, None if finished_at is None else instant(finished_at), instant(pruned_at)
+        )
+    except (TypeError, OverflowError) as error:
+        raise Unreadable(f"the pruned run {id!r}: {error}") from error
 
 
 def _of_entry(entry: Entry) -> Values:

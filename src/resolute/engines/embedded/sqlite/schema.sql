@@ -1,10 +1,11 @@
--- Schema version 2; what leads here from an older file stands in migrations/. Times are integer microseconds since
+-- Schema version 3; what leads here from an older file stands in migrations/. Times are integer microseconds since
 -- 1970 UTC, but ISO-8601 UTC texts in incident_log, which people query. JSON is ASCII text in which NaN and Infinity may
 -- stand. Columns stand in the order of the fields they keep; a later version adds its columns at the end, with a
 -- default, which SQLite needs for the rows that are there already.
 
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,  -- schema_version; digest_key: 32 random bytes, the key of this store's digests
+    name  TEXT PRIMARY KEY,  -- schema_version; digest_key: 32 random bytes, the key of this store's digests;
+                         -- last_pruned_no: the greatest number of a run that was pruned, which is not given again
     value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -31,7 +32,9 @@ CREATE TABLE runs (
     stop_reason    TEXT    NOT NULL DEFAULT '',
     deadline_at    INTEGER,
     retries        INTEGER NOT NULL DEFAULT 0,
-    has_undo       INTEGER NOT NULL DEFAULT 0
+    has_undo       INTEGER NOT NULL DEFAULT 0,
+    scheduled_at   INTEGER,
+    after_no       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Parked runs by due time, and by the time at which they were parked: the clock may be set back.
@@ -42,6 +45,12 @@ CREATE INDEX runs_parked ON runs (due_at - CAST(round(delay_s * 1000000) AS INTE
 -- are told apart without a look at each run.
 CREATE INDEX runs_by_status ON runs (status, no, flow) WHERE status <> 'succeeded';
 CREATE INDEX runs_by_flow ON runs (flow);
+-- What a tick may have to wait for, and what waits for a run to end.
+CREATE INDEX runs_of_schedule ON runs (flow, trigger, no)
+    WHERE scheduled AND status IN ('queued', 'running', 'waiting');
+CREATE INDEX runs_in_turn ON runs (after_no) WHERE status = 'queued' AND after_no > 0;
+-- What may be pruned, by age.
+CREATE INDEX runs_finished ON runs (finished_at) WHERE status IN ('succeeded', 'failed', 'cancelled');
 
 CREATE TABLE journal (
     run_no      INTEGER NOT NULL,
@@ -152,5 +161,17 @@ CREATE TABLE ticks (
     flow    TEXT    NOT NULL,
     trigger TEXT    NOT NULL,
     at      INTEGER NOT NULL,
+    paused  INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (flow, trigger)
 ) STRICT, WITHOUT ROWID;
+
+-- What is kept for a while of runs that were pruned, so that their ids are not taken for new ones.
+CREATE TABLE pruned (
+    id           TEXT    PRIMARY KEY,
+    no           INTEGER NOT NULL,
+    input_digest TEXT    NOT NULL,
+    status       TEXT    NOT NULL,
+    finished_at  INTEGER,
+    pruned_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pruned_by_time ON pruned (pruned_at);

@@ -65,8 +65,9 @@ class SqliteStore(Reads, Store):
         )
         if not keys:
             raise StoreBroken(f"The store {self.path} has lost the key of its digests. {RESTORE}")
-        seen = {(flow, trigger): instant(at) for flow, trigger, at in ticks}
-        return Opened(run_no, row_id, keys[0][0], self._made(to_row, rows), seen)
+        seen = {(flow, trigger): instant(at) for flow, trigger, at, _ in ticks}
+        paused = frozenset((flow, trigger) for flow, trigger, _, is_paused in ticks if is_paused)
+        return Opened(run_no, row_id, keys[0][0], self._made(to_row, rows), seen, paused)
 
     async def close(self) -> None:
         writer, owner = self._writer, self._owner

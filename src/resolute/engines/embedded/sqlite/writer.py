@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 from resolute.clock import Clock, monotonic
 from resolute.engines.embedded.sqlite.database import BUSY_MS, open_to_write
 from resolute.engines.embedded.sqlite.reads import Query, answer, unreadable
-from resolute.engines.embedded.sqlite.rows import REMOVES, Prepared, Unreadable, Values, escaped
+from resolute.engines.embedded.sqlite.rows import REMOVES, SWEEPS, Prepared, Unreadable, Values, escaped
 from resolute.engines.embedded.sqlite.statements import put, statements
 from resolute.engines.embedded.sqlite.verdict import broken_at_work, judge, named
 from resolute.errors import StoreBroken, StoreError, StoreUnavailable
@@ -231,17 +231,23 @@ class Writer:
     def _write(self, connection: sqlite3.Connection, batches: list[list[Prepared]]) -> None:
         """One transaction; of several rows for one place only the last is put."""
         tables: dict[str, dict[Any, Values]] = {}
+        stages = [tables]
+        sweep = ""  # the name of what the last stage sweeps, "" for what is put
         for batch in batches:
             for name, key, values in batch:
-                tables.setdefault(name, {})[key] = values
+                if (name in SWEEPS or sweep) and name != sweep:
+                    sweep = name if name in SWEEPS else ""
+                    tables = {}
+                    stages.append(tables)
+                if sweep:  # of two sweeps of one run only the first finds it
+                    tables.setdefault(name, {}).setdefault(key, values)
+                else:
+                    tables.setdefault(name, {})[key] = values
         self._check_file(len(batches))
         connection.execute("BEGIN IMMEDIATE")
-        for name, rows in tables.items():
-            kept = list(rows.values())
-            if name in REMOVES and (gone := [row[:2] for row in kept if row[2] is None]):
-                connection.executemany(statements()[REMOVES[name]], gone)
-                kept = [row for row in kept if row[2] is not None]
-            _put(connection, name, kept)
+        for stage in stages:
+            for name, rows in stage.items():
+                _write_rows(connection, name, list(rows.values()))
         connection.execute("COMMIT")
 
     def _check_file(self, batches: int) -> None:
@@ -283,6 +289,17 @@ class Writer:
             self._loop.call_soon_threadsafe(_settle, answers)
         except RuntimeError:
             log.debug("the event loop of %s ended before its store", self._path)
+
+
+def _write_rows(connection: sqlite3.Connection, name: str, rows: list[Values]) -> None:
+    for statement in SWEEPS.get(name, ()):
+        connection.executemany(statements()[statement], rows)
+    if name in SWEEPS:
+        return
+    if name in REMOVES and (gone := [row[:2] for row in rows if row[2] is None]):
+        connection.executemany(statements()[REMOVES[name]], gone)
+        rows = [row for row in rows if row[2] is not None]
+    _put(connection, name, rows)
 
 
 def _put(connection: sqlite3.Connection, name: str, rows: list[Values]) -> None:

@@ -1,0 +1,193 @@
+"""`resolute schedule`: what starts by itself and when, paused, resumed, or started now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from resolute.cli.options import Common
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from resolute.engines.embedded.files import FileEngine
+    from resolute.engines.embedded.store import TickRow
+    from resolute.model.recipe import Flow
+    from resolute.model.trigger import Schedule
+
+#: Ticks that are told ahead.
+AHEAD: Final = 3
+
+
+@click.group()
+def schedule() -> None:
+    """Show when flows start by themselves; pause, resume, or start one now."""
+
+
+@schedule.command("list")
+@click.pass_obj
+def list_schedules(common: Common) -> None:
+    """List the schedules of the module: their next ticks, the last one and its run."""
+    from resolute.cli.project import run_to_end
+    from resolute.cli.terminal import print_json, print_table, when
+
+    flows, engine = _module(common)
+    found = run_to_end(_facts(engine, list(flows.values())))
+    if common.json:
+        print_json(found)
+    elif found:
+        rows = [
+            (
+                each["flow"],
+                each["text"],
+                "paused" if each["paused"] else when(each["next"][0]) if each["next"] else "",
+                when(each["last_tick"]),
+                "" if each["last_run"] is None else each["last_run"]["status"],
+                each["overlap"],
+                each["catch_up"],
+                each["trigger"],
+            )
+            for each in found
+        ]
+        heads = ("FLOW", "STARTS", "NEXT (UTC)", "LAST (UTC)", "LAST RUN", "OVERLAP", "CATCH-UP", "TRIGGER")
+        print_table(heads, rows, cut=("STARTS", "TRIGGER"))
+    else:
+        click.echo("No schedules.")
+
+
+@schedule.command("pause")
+@click.argument("flow")
+@click.argument("trigger", required=False)
+@click.pass_obj
+def pause(common: Common, flow: str, trigger: str | None) -> None:
+    """Let the ticks of FLOW pass without a run, until resumed. TRIGGER, an id or cron expression, names one of several.
+
+    With a worker it counts at once, without one from the next start on. Runs that have begun go on.
+    """
+    _pause(common, flow, trigger, paused=True)
+
+
+@schedule.command("resume")
+@click.argument("flow")
+@click.argument("trigger", required=False)
+@click.pass_obj
+def resume(common: Common, flow: str, trigger: str | None) -> None:
+    """Let FLOW start by itself again, from its next tick on; what passed meanwhile is not made up."""
+    _pause(common, flow, trigger, paused=False)
+
+
+@schedule.command("fire")
+@click.argument("flow")
+@click.argument("trigger", required=False)
+@click.pass_obj
+def fire(common: Common, flow: str, trigger: str | None) -> None:
+    """Start a run of FLOW now, paused or not. Without a worker the next one runs it."""
+    from resolute.cli.project import run_to_end
+    from resolute.cli.terminal import print_json, shown
+    from resolute.cli.views import run_json
+
+    recipe, chosen, engine = _find(common, flow, trigger)
+    run = run_to_end(engine.start(recipe.name, trigger=f"fired:{chosen[0].id}"))
+    if common.json:
+        print_json(run_json(run, with_nodes=False))
+        return
+    click.echo(f"Run {shown(run.id)} of {recipe.name} was started. `resolute runs show {run.id} --follow` follows it.")
+    if not engine.has_worker:
+        click.echo(f"No worker runs on {engine.path}: the next worker begins it.")
+
+
+def _pause(common: Common, flow: str, trigger: str | None, *, paused: bool) -> None:
+    from resolute.cli.project import run_to_end
+    from resolute.cli.terminal import print_json, when
+
+    recipe, chosen, engine = _find(common, flow, trigger)
+    run_to_end(engine.pause(recipe.name, [each.id for each in chosen], paused))
+    facts = [
+        each for each in run_to_end(_facts(engine, [recipe])) if each["trigger"] in [schedule.id for schedule in chosen]
+    ]
+    if common.json:
+        print_json(facts)
+        return
+    for each in facts:
+        told = "is paused" if paused else f"goes on; its next tick is at {when(each['next'][0])} UTC"
+        click.echo(f"{recipe.name}, {each['text']}: {told}.")
+
+
+async def _facts(engine: FileEngine, flows: Sequence[Flow]) -> list[dict[str, Any]]:
+    """What is known of each schedule of these flows."""
+    from resolute.clock import SystemClock
+
+    now, rows = SystemClock().now(), await engine.ticks()
+    return [await _fact(engine, flow, schedule, rows, now) for flow in flows for schedule in flow.schedules]
+
+
+async def _fact(
+    engine: FileEngine, flow: Flow, schedule: Schedule, rows: Mapping[tuple[str, str], TickRow], now: datetime
+) -> dict[str, Any]:
+    from resolute.cron import is_tick, ticks_after
+    from resolute.drawing.phrases import trigger_text
+    from resolute.engines.embedded.schedules import tick_run_id
+    from resolute.errors import RunNotFound
+
+    row = rows.get((flow.name, schedule.id))
+    last = row.at if row is not None and is_tick(schedule.cron, schedule.timezone, row.at) else None
+    run = None
+    if last is not None:
+        try:
+            found = await engine.look(tick_run_id(flow, schedule.id, last))
+            run = {"id": found.id, "status": found.status}
+        except RunNotFound:  # it was skipped, or its run was pruned
+            run = None
+    return {
+        "flow": flow.name,
+        "trigger": schedule.id,
+        "text": trigger_text(schedule),
+        "cron": schedule.cron,
+        "timezone": schedule.timezone,
+        "next": list(islice(ticks_after(schedule.cron, schedule.timezone, now), AHEAD)),
+        "last_tick": last,
+        "last_run": run,
+        "paused": row is not None and row.paused,
+        "overlap": schedule.overlap,
+        "catch_up": schedule.catch_up,
+        "catch_up_window_s": schedule.catch_up_window.total_seconds(),
+    }
+
+
+def _module(common: Common) -> tuple[dict[str, Flow], FileEngine]:
+    """The flows of the module by name, and the store that they run on; raises ConfigError."""
+    from resolute.cli.project import find_flows, store_file
+    from resolute.cli.terminal import note
+    from resolute.engines.embedded.files import FileEngine
+
+    found = find_flows(common)
+    worker = found.as_worker()
+    engine = FileEngine(
+        store_file(common, worker.store_address),
+        on_wait=lambda holder: note(f"waiting for {holder}, which is at work on the store"),
+    )
+    return {flow.name: flow for flow in (*worker.flows, *found.flows)}, engine
+
+
+def _find(common: Common, name: str, trigger: str | None) -> tuple[Flow, list[Schedule], FileEngine]:
+    """The flow, its schedules or the one that was named, and the store; raises ConfigError."""
+    from resolute.drawing.phrases import trigger_text
+    from resolute.errors import ConfigError
+
+    known_flows, engine = _module(common)
+    flows = {each: flow for each, flow in known_flows.items() if flow.schedules}
+    if name not in flows:
+        known = ", ".join(sorted(flows)) or "none"
+        raise ConfigError(f'The module has no flow "{name}" with a schedule. Flows with one: {known}.')
+    found = list(flows[name].schedules)
+    if trigger is None:
+        return flows[name], found, engine
+    chosen = [each for each in found if trigger in (each.id, each.cron, trigger_text(each))]
+    if len(chosen) != 1:
+        listed = "\n".join(f'  "{each.id}"' for each in found)
+        count = "no schedule" if not chosen else f"{len(chosen)} schedules"
+        raise ConfigError(f'The flow "{name}" has {count} "{trigger}". Name one of these:\n{listed}')
+    return flows[name], chosen, engine
