@@ -50,10 +50,17 @@ if TYPE_CHECKING:
     from resolute.model.refs import run_id as run_id
     from resolute.model.refs import secret as secret
     from resolute.model.refs import text as text
+    from resolute.model.refs import tick as tick
     from resolute.model.retry import Retry as Retry
     from resolute.model.state import FlowState as FlowState
     from resolute.model.trigger import manual as manual
     from resolute.model.trigger import schedule as schedule
+    from resolute.model.webhook import webhook as webhook
+    from resolute.signatures import bearer as bearer
+    from resolute.signatures import github as github
+    from resolute.signatures import hmac_sha256 as hmac_sha256
+    from resolute.signatures import slack as slack
+    from resolute.signatures import unsigned as unsigned
     from resolute.worker import Worker as Worker
 
 _HOME = {
@@ -81,10 +88,12 @@ _HOME = {
     "resolute.model.pages": ["Page", "paginated"],
     "resolute.model.payload": ["Payload"],
     "resolute.model.recipe": ["Flow", "FlowWarning"],
-    "resolute.model.refs": ["cursor", "env", "input_data", "item", "now", "output", "run_id", "secret", "text"],
+    "resolute.model.refs": ["cursor", "env", "input_data", "item", "now", "output", "run_id", "secret", "text", "tick"],
     "resolute.model.retry": ["Retry"],
     "resolute.model.state": ["FlowState"],
     "resolute.model.trigger": ["manual", "schedule"],
+    "resolute.model.webhook": ["webhook"],
+    "resolute.signatures": ["bearer", "github", "hmac_sha256", "slack", "unsigned"],
     "resolute.worker": ["Worker"],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -121,10 +130,13 @@ __all__ = [
     "Worker",
     "WorkerConfig",
     "activity",
+    "bearer",
     "current",
     "cursor",
     "env",
     "flow",
+    "github",
+    "hmac_sha256",
     "input_data",
     "item",
     "manual",
@@ -134,8 +146,12 @@ __all__ = [
     "run_id",
     "schedule",
     "secret",
+    "slack",
     "steps",
     "text",
+    "tick",
+    "unsigned",
+    "webhook",
 ]
 
 

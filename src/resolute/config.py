@@ -31,6 +31,7 @@ class Setting:
 SETTINGS: Final = (
     Setting("store", "--store", "RESOLUTE_STORE", "store", DEFAULT_STORE, "The store: sqlite:///PATH, or memory:."),
     Setting("module", "--module", "RESOLUTE_MODULE", "module", "", "The flows: a Python file or a dotted module."),
+    Setting("webhooks", "", "RESOLUTE_WEBHOOKS", "webhooks", "", "Where a worker receives webhooks: HOST:PORT."),
     Setting("jobs", "", "", "jobs", "[]", "Job files beside those in the working directory and its jobs/."),
 )
 
@@ -46,12 +47,15 @@ class WorkerConfig:
             working directory.
         max_concurrent: attempts at the same time.
         grace: how long running attempts may take to end when the worker is stopped.
+        webhooks: where deliveries for the flows' webhooks are received, "HOST:PORT"; None takes it from
+            `RESOLUTE_WEBHOOKS` or `resolute.toml`. Port 0 takes a free one.
     """
 
     task_queue: str = "default"
     engine: str | None = None
     max_concurrent: int = 100
     grace: timedelta = timedelta(seconds=10)
+    webhooks: str | None = None
 
     def problems(self) -> list[str]:
         """What is wrong with these values, a sentence each."""
@@ -60,6 +64,8 @@ class WorkerConfig:
             found.append(f"WorkerConfig(max_concurrent={self.max_concurrent}) must be 1 or more.")
         if self.grace < timedelta(0):
             found.append("WorkerConfig(grace=...) must not be negative.")
+        if self.webhooks is not None and (fault := address_fault(self.webhooks)):
+            found.append(fault)
         return found
 
 
@@ -72,12 +78,14 @@ class Settings:
         store: the store's address.
         module: the flows, "" when none is set.
         jobs: job files named in `resolute.toml`.
+        webhooks: where webhooks are received, "" when nothing is set.
     """
 
     folder: Path
     store: str = DEFAULT_STORE
     module: str = ""
     jobs: tuple[Path, ...] = field(default=())
+    webhooks: str = ""
 
 
 def load_settings(
@@ -104,19 +112,69 @@ def load_settings(
         raise ConfigError(f'{folder / FILE}: jobs is {jobs!r}, expected a list of paths: jobs = ["ops/page.toml"].')
 
     def value(setting: Setting, given: str | None) -> str:
-        found = given or environ.get(setting.variable, "").strip() or values.get(setting.key, setting.default)
+        found, _ = _find(setting, given, environ, values, folder)
         if not isinstance(found, str):
             raise ConfigError(
                 f'{folder / FILE}: {setting.key} is {found!r}, expected a text: {setting.key} = "{setting.default}".'
             )
         return found
 
+    if not store:
+        _check_store(*_find(SETTINGS[0], None, environ, values, folder), folder)
+
     return Settings(
         folder=folder,
         store=value(SETTINGS[0], store),
         module=value(SETTINGS[1], module),
         jobs=tuple(folder / job for job in jobs),
+        webhooks=value(SETTINGS[2], None),
     )
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A value and where it comes from: an option, a variable, the path of `resolute.toml`, or "default"."""
+
+    value: Any
+    source: str
+
+
+def in_force(
+    given: Mapping[str, str | None], *, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> dict[str, Sourced]:
+    """The value of each setting, by its name, with its source.
+
+    Args:
+        given: what the command line says, by the settings' names.
+
+    Raises:
+        ConfigError: `resolute.toml` cannot be read or holds something unknown.
+    """
+    environ = os.environ if environ is None else environ
+    folder = Path.cwd() if folder is None else folder
+    values = _read_file(folder / FILE)
+    return {each.name: Sourced(*_find(each, given.get(each.name), environ, values, folder)) for each in SETTINGS}
+
+
+def _check_store(store: object, source: str, folder: Path) -> None:
+    """Raise ConfigError that names the source, which whoever gave the command may not have in mind."""
+    try:
+        store_path(store if isinstance(store, str) else DEFAULT_STORE, folder)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def _find(
+    setting: Setting, given: str | None, environ: Mapping[str, str], values: Mapping[str, Any], folder: Path
+) -> tuple[Any, str]:
+    """The value in force and where it comes from: command line over environment over file."""
+    if given:
+        return given, setting.option
+    if text := environ.get(setting.variable, "").strip():
+        return text, setting.variable
+    if setting.key in values:
+        return values[setting.key], str(folder / FILE)
+    return setting.default, "default"
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -152,3 +210,21 @@ def store_path(store: str, folder: Path) -> Path | None:
             "or memory:."
         )
     return folder / rest
+
+
+def address_of(text: str) -> tuple[str, int] | None:
+    """Host and port of "HOST:PORT", an IPv6 host in brackets; None when it is no such address."""
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        return None
+    is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 2**16
+    return (host, int(port)) if host and is_port else None
+
+
+def address_fault(text: str) -> str | None:
+    """What is wrong with an address to listen at, as a sentence; None when it is good."""
+    if address_of(text) is not None:
+        return None
+    return f'"{text}" is no address to listen at. Write HOST:PORT: 127.0.0.1:8020, or 0.0.0.0:8020 for all interfaces.'

@@ -13,12 +13,19 @@ from resolute.model.recipe import Flow, with_children
 from resolute.model.reference import MISSING, references_in
 from resolute.model.refs import EnvRef, SecretRef
 from resolute.model.steps import Children, walk_steps
+from resolute.model.webhook import webhooks_in
 from resolute.providers.base import PROVIDERS, Provider
 from resolute.secrets import Secrets
 
 
-def start_problems(flows: Sequence[Flow], providers: Sequence[Provider], environ: Mapping[str, str]) -> list[str]:
-    """Missing secrets, variables, keys, providers and flows, and names that stand twice, a sentence each."""
+def start_problems(
+    flows: Sequence[Flow], providers: Sequence[Provider], environ: Mapping[str, str], *, receives: bool = True
+) -> list[str]:
+    """Missing secrets, variables, keys, providers and flows, and names that stand twice, a sentence each.
+
+    Args:
+        receives: whether webhooks are to be received; a run by hand needs none of their secrets.
+    """
     found: list[str] = []
     flows = with_children(flows)
     names = [flow.name for flow in flows]
@@ -36,6 +43,8 @@ def start_problems(flows: Sequence[Flow], providers: Sequence[Provider], environ
     found.extend(_limit_clashes(flows))
     found.extend(_missing_flows(flows))
     found.extend(_missing_values(nodes, environ))
+    if receives:
+        found.extend(_webhook_problems(flows, environ))
     for (kind, name), used in _by_provider(nodes).items():
         provider = next((p for p in providers if (p.kind, p.name) == (kind, name)), None)
         if provider is not None:
@@ -94,6 +103,26 @@ def _missing_values(nodes: Sequence[Node[Any]], environ: Mapping[str, str]) -> l
             elif isinstance(ref, EnvRef) and ref.default is MISSING and environ.get(ref.name) is None:
                 found.append(f'Node "{node.key}" needs the variable {ref.name}: set it, or give env(..., default=...).')
     return found
+
+
+def _webhook_problems(flows: Sequence[Flow], environ: Mapping[str, str]) -> Iterator[str]:
+    """Paths that stand twice, and secrets without which nobody could be let in."""
+    secrets = Secrets(environ)
+    owners: dict[str, str] = {}
+    for flow in flows:
+        for webhook in webhooks_in(flow.triggers):
+            other = owners.setdefault(webhook.path, flow.name)
+            if other != flow.name:
+                yield f'Flows "{other}" and "{flow.name}" have a webhook at {webhook.path}. Give one another path.'
+            for name in () if webhook.signature is None else webhook.signature.secrets:
+                try:
+                    missing = not secrets.has(name)
+                except ConfigError as error:
+                    yield str(error)
+                    continue
+                if missing:
+                    place = f'The webhook {webhook.path} of flow "{flow.name}"'
+                    yield f"{place} needs the secret {name}: set {name}, or {name}_FILE."
 
 
 def _missing_provider(kind: str, name: str, used: Sequence[Node[Any]]) -> str:

@@ -28,6 +28,8 @@ from resolute.hooks import Hook
 from resolute.model.recipe import Flow, with_children
 from resolute.ports import Ports, open_providers
 from resolute.providers.base import Provider
+from resolute.server.reception import has_webhooks, reception, reception_problems
+from resolute.service_manager import ServiceManager
 from resolute.startcheck import start_problems
 from resolute.watchdog import Watchdog
 
@@ -46,6 +48,9 @@ class Worker:
         providers: the accounts that their nodes use.
         hooks: functions that are called with each `RunEvent` once it is on disk; an error in one is logged and
             counted, and the run goes on.
+
+    Attributes:
+        webhooks_url: where deliveries are received, "http://HOST:PORT"; None while it is not up or has no webhooks.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class Worker:
         self.ports = ports or Ports()
         self.store_address: str | None = self.config.engine
         self._hurry = asyncio.Event()
+        self._stop: asyncio.Event | None = None
+        self.webhooks_url: str | None = None
         self._stack = AsyncExitStack()
         self._engine: EmbeddedEngine | None = None
         self._client: Client | None = None
@@ -71,13 +78,18 @@ class Worker:
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; then take no new work, give running attempts their grace and end.
 
+        A second signal ends the grace.
+
         Raises:
-            KeyboardInterrupt: Ctrl-C came once more and ended the grace; what ran is attempted again.
+            KeyboardInterrupt: a second signal ended the grace; what ran is attempted again by the next start.
             ConfigError: something that the flows need is missing; the text lists all of it.
             StoreOwned: another process owns the store.
             StoreError: the journal failed; what it holds is taken up by the next start.
         """
-        asyncio.run(self._run())
+        try:
+            asyncio.run(self._run())
+        except _Stopped:
+            log.info("the worker was stopped before it was up")
         if self._hurry.is_set():
             raise KeyboardInterrupt
 
@@ -90,16 +102,21 @@ class Worker:
                 self._hurry.set()
             stop.set()
 
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        self._stop = stop
+        loop.add_signal_handler(signal.SIGTERM, interrupt)
         loop.add_signal_handler(signal.SIGINT, interrupt)
         watchdog = Watchdog()
+        manager = ServiceManager(self.ports.environ)
         async with self:
             watchdog.start()
-            log.info("the worker is up: %s", self._summary())
+            summary = self._summary()
+            log.info("the worker is up: %s", summary)
+            manager.ready(summary)
             broken = self.engine.broken
             broken.add_done_callback(lambda _: stop.set())
             await stop.wait()
             watchdog.stop()
+            manager.stopping()
             log.info("the worker stops; running attempts have %g s", self.config.grace.total_seconds())
         if broken.done():
             broken.result()
@@ -112,6 +129,7 @@ class Worker:
         parts = [
             f"{len(self.flows)} flows ({', '.join(flow.name for flow in self.flows)})",
             "store in memory, gone when it ends" if path is None else f"store {path}",
+            *(["webhooks at " + self.webhooks_url] if self.webhooks_url else []),
             *(f"next {name} at {at:%Y-%m-%d %H:%M:%S} UTC" for at, name in ticks[:TICKS_TOLD]),
         ]
         return "; ".join(parts)
@@ -140,7 +158,7 @@ class Worker:
         async with AsyncExitStack() as stack:
             settings = self._settings
             path = store_path(settings.store, settings.folder)
-            store, owner = await _open_store(path, stack)
+            store, owner = await _open_store(path, stack, self._stop)
             engine = EmbeddedEngine(
                 store,
                 self.flows,
@@ -163,6 +181,8 @@ class Worker:
                 await server.start()
                 stack.push_async_callback(server.stop)
                 owner.announce(str(server.path))
+            received = reception(engine, self.flows, self._webhooks_address, self.ports, self.config.grace)
+            self.webhooks_url = await stack.enter_async_context(received)
             self._engine = engine
             self._stack = stack.pop_all()
         return self
@@ -172,15 +192,39 @@ class Worker:
     ) -> None:
         await self._stack.aclose()
         self._engine = None
+        self.webhooks_url = None
 
-    def problems(self) -> list[str]:
-        """What only the worker can know to be missing or wrong, all of it, a sentence each."""
-        found = start_problems(self.flows, self.providers, self.ports.environ)
-        return [*self.config.problems(), *found]
+    @property
+    def _webhooks_address(self) -> str:
+        """Where webhooks are received, "" when nothing says so or there are none."""
+        if not has_webhooks(self.flows):
+            return ""
+        return self.config.webhooks or self._settings.webhooks
+
+    def problems(self, *, receives: bool = True) -> list[str]:
+        """What only the worker can know to be missing or wrong, all of it, a sentence each.
+
+        Args:
+            receives: whether webhooks are to be received; a run by hand needs none of it.
+        """
+        found = start_problems(self.flows, self.providers, self.ports.environ, receives=receives)
+        if receives:
+            found.extend(reception_problems(self.flows, self._webhooks_address))
+        return list(dict.fromkeys([*self.config.problems(), *found]))
 
 
-async def _open_store(path: Path | None, stack: AsyncExitStack) -> tuple[Store, Owner | None]:
-    """The store and the right to write it. Another worker ends the attempt, a command that is at work is waited for."""
+class _Stopped(Exception):
+    """The worker was told to stop before it was up."""
+
+
+async def _open_store(
+    path: Path | None, stack: AsyncExitStack, stop: asyncio.Event | None
+) -> tuple[Store, Owner | None]:
+    """The store and the right to write it. Another worker ends the attempt, a command that is at work is waited for.
+
+    Raises:
+        _Stopped: `stop` was set meanwhile.
+    """
     if path is None:
         return MemoryStore(), None
     told = None
@@ -194,6 +238,8 @@ async def _open_store(path: Path | None, stack: AsyncExitStack) -> tuple[Store, 
             if found is not None and found.pid != told:
                 told = found.pid
                 log.info("waiting for %s, which is at work on the store", found)
+            if stop is not None and stop.is_set():
+                raise _Stopped from None
             await asyncio.sleep(POLL_S)
         else:
             stack.callback(owner.release)

@@ -37,8 +37,10 @@ COMMANDS: Final = {
     "run": ("resolute.cli.run:run", "Run a flow, or a job, once."),
     "runs": ("resolute.cli.runs:runs", "List runs, or show what one has done."),
     "flows": ("resolute.cli.flows:flows", "List, show, draw or check the flows of a module."),
+    "schedule": ("resolute.cli.schedule:schedule", "Show, pause, resume or fire what starts by itself."),
     "incidents": ("resolute.cli.incidents:incidents", "Show what was sent to PagerDuty, and what came of it."),
     "backup": ("resolute.cli.backup:backup", "Copy the store, also while a worker writes it."),
+    "doctor": ("resolute.cli.doctor:doctor", "Find the commonest mistakes of an installation, and their fixes."),
     "jobs": ("resolute.cli.jobs:jobs", "List or show the jobs in this folder."),
     "simulator": ("resolute.cli.simulator:simulator", "Serve a local PagerDuty to try things on."),
 }

@@ -58,7 +58,8 @@ def run_flow(common: Common, call: FlowCall) -> int:
     if call.dry_run:
         return _show_plan(common, flow, own)
     owner = holder(path) if path is not None else None
-    problems = own.problems() if owner is None or owner.address is None else []  # a worker has its own environment
+    is_here = owner is None or owner.address is None  # a worker has its own environment
+    problems = own.problems(receives=False) if is_here else []
     if problems:
         raise ConfigError("\n".join([f"{flow.name} cannot run:", *(f"  - {problem}" for problem in problems)]))
     ports = made.ports
@@ -130,7 +131,7 @@ def _find(name: str, found: Found) -> Flow:
 
 def _show_plan(common: Common, flow: Flow, own: Worker) -> int:
     """Print the steps that would be walked and what is missing; nothing is run."""
-    problems = own.problems()
+    problems = own.problems(receives=False)
     if common.json:
         print_json({"flow": flow.name, "steps": list(step_lines(flow.steps)), "problems": problems})
     else:

@@ -18,6 +18,7 @@ from resolute.model.refs import InputRef, OutputRef
 from resolute.model.retry import Retry
 from resolute.model.steps import Advance, Children, Each, Gate, Loop, Sleep, Test
 from resolute.model.trigger import Manual, Schedule, Trigger
+from resolute.model.webhook import Webhook
 
 _UNITS: Final = (
     ("day", timedelta(days=1)),
@@ -205,6 +206,9 @@ def trigger_text(trigger: Trigger) -> str:
             return text if same_in_every_zone else f"{text} ({trigger.timezone})"
         case Manual():
             return "by hand" if trigger.name == "manual" else f'by hand as "{trigger.name}"'
+        case Webhook():
+            checked = "" if trigger.signature is None else f" ({trigger.signature.label})"
+            return f"by webhook {trigger.path}{checked}"
         case _:
             return trigger.id
 

@@ -19,9 +19,10 @@ from resolute.model.limit import RateLimit, limit_clashes
 from resolute.model.recipe import Flow
 from resolute.model.steps import walk_steps
 from resolute.model.trigger import Manual, Schedule
+from resolute.model.webhook import Webhook
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_TRIGGERS = (Schedule, Manual)
+_TRIGGERS = (Schedule, Manual, Webhook)
 
 
 def find_problems(flow: Flow) -> list[str]:
@@ -62,7 +63,7 @@ def _trigger_problems(flow: Flow) -> Iterator[str]:
         if isinstance(trigger, _TRIGGERS):
             yield from trigger.problems()
         else:
-            yield f"triggered_by() takes schedule(...) or manual(...), not {trigger!r}."
+            yield f"triggered_by() takes schedule(...), manual(...) or webhook(...), not {trigger!r}."
     ids = [trigger.id for trigger in flow.triggers if isinstance(trigger, _TRIGGERS)]
     for id in sorted({id for id in ids if ids.count(id) > 1}):
         yield f'The trigger "{id}" stands twice. Take one away, or give it another name.'

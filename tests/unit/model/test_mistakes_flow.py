@@ -70,7 +70,7 @@ HEAD = [
     (lambda: start(), "It has no steps. Add .then(...)."),
     (
         lambda: start().triggered_by("* * * * *").then(check()),
-        "triggered_by() takes schedule(...) or manual(...), not '* * * * *'.",
+        "triggered_by() takes schedule(...), manual(...) or webhook(...), not '* * * * *'.",
     ),
     (
         lambda: start().triggered_by(manual()).then(check()),
