@@ -7,10 +7,16 @@ same program makes the same history every time.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import selectors
-from collections.abc import Coroutine
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
+
+from resolute.clock import monotonic
 
 T = TypeVar("T")
 
@@ -29,6 +35,11 @@ class _NoWait(selectors.SelectSelector):
         self.loop: VirtualLoop | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self.loop is not None and self.loop.waits_outside(len(self.get_map())):
+            begun = monotonic()
+            ready = super().select(timeout)
+            self.loop.jump(monotonic() - begun)
+            return ready
         if timeout is None:
             raise Stuck("Nothing is left to do and no timer is set.")
         if timeout > 0 and self.loop is not None:
@@ -37,13 +48,18 @@ class _NoWait(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop on virtual time. It does no network I/O and takes no calls from threads."""
+    """An event loop on virtual time. What is given to an executor runs at once.
+
+    It does no network I/O and takes no calls from threads, except inside `outside()`.
+    """
 
     def __init__(self) -> None:
         selector = _NoWait()
         super().__init__(selector)
         selector.loop = self
         self._virtual_s = 0.0
+        self._outside = 0
+        self._threads = set(threading.enumerate())
 
     def time(self) -> float:
         return self._virtual_s
@@ -51,6 +67,34 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def jump(self, seconds: float) -> None:
         """Let this much virtual time pass."""
         self._virtual_s += seconds
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """While inside, time runs as it does outside as long as a connection is open or a new thread at work."""
+        self._outside += 1
+        try:
+            yield
+        finally:
+            self._outside -= 1
+
+    def waits_outside(self, files: int) -> bool:
+        """Whether something real may come.
+
+        Args:
+            files: what the loop waits for, its own pipe among them.
+        """
+        return self._outside > 0 and (files > 1 or not self._threads.issuperset(threading.enumerate()))
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        """The function's result; it is called where it stands, so that every history repeats."""
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except StopIteration as error:  # a future refuses it
+            done.set_exception(RuntimeError(f"StopIteration: {error}"))
+        except Exception as error:  # whatever it is, it belongs to who waits for the result
+            done.set_exception(error)
+        return done
 
 
 class VirtualClock:
@@ -70,7 +114,6 @@ class VirtualClock:
 
 def run_virtual(loop: VirtualLoop, program: Coroutine[Any, Any, T]) -> T:
     """Run a program to its end on a virtual loop; what it left behind is cancelled. Close the loop afterwards."""
-    asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(program)
     finally:
@@ -79,4 +122,9 @@ def run_virtual(loop: VirtualLoop, program: Coroutine[Any, Any, T]) -> T:
             task.cancel()
         if left:
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        asyncio.set_event_loop(None)
+
+
+def run_apart(function: Callable[[], T]) -> T:
+    """What the function returns; it runs in a thread of its own, where no loop runs, while this one stands still."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(contextvars.copy_context().run, function).result()

@@ -62,3 +62,20 @@ def test_a_program_that_waits_for_nothing_is_told_so(loop: VirtualLoop) -> None:
     with pytest.raises(Stuck, match="Nothing is left to do"):
         run_virtual(loop, program())
     loop.close()
+
+
+def test_what_is_given_to_an_executor_runs_at_once(loop: VirtualLoop) -> None:
+    """Its result or error comes back as from a thread."""
+
+    def breaks() -> int:
+        raise StopIteration("no more")
+
+    async def program() -> int:
+        with pytest.raises(RuntimeError, match="StopIteration: no more"):
+            await asyncio.to_thread(breaks)
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.to_thread(lambda: 1 // 0)
+        return await asyncio.to_thread(lambda: 7)
+
+    assert run_virtual(loop, program()) == 7
+    loop.close()

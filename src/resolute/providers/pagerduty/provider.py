@@ -130,15 +130,16 @@ class Paging:
     async def was_received(self, dedup_key: str, since: datetime, until: datetime, *, sent: datetime) -> bool | None:
         """Whether an incident of this key was made in that time, whatever its state; None without an API key.
 
-        One that was resolved before the event was sent belongs to an earlier event.
+        One that was resolved before the event was sent belongs to an earlier event. PagerDuty's times are whole
+        seconds: one of the same second may be either, and better a page twice than never.
 
         Source: PagerDuty REST API v2, "List incidents": `incident_key` also finds the key of an alert.
         """
         if self._settings.api_key is None:
             return None
         found = await self._client.find_incidents(dedup_key, since=since, until=until)
-        begun = sent.replace(microsecond=0)  # PagerDuty's times are whole seconds
-        return any(incident.resolved_at is None or incident.resolved_at >= begun for incident in found)
+        begun = sent.replace(microsecond=0)
+        return any(incident.resolved_at is None or incident.resolved_at > begun for incident in found)
 
     def dated(self, event: Mapping[str, Any], since: datetime, late: timedelta) -> dict[str, Any]:
         """The trigger event with the time at which it was decided, and a summary that says how late it is."""
