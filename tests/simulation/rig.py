@@ -112,11 +112,15 @@ class Rig:
     def _delay(self, batch: Sequence[Op]) -> float:
         return self.random.choice((0.0, 0.001, 0.005, 0.3))
 
-    async def kill(self) -> None:
-        """Drop the engine as `kill -9` would; of the batches under way some are durable all the same."""
+    async def kill(self, kept: int | None = None) -> None:
+        """Drop the engine as `kill -9` would; of the batches under way some are durable all the same.
+
+        Args:
+            kept: how many of them, drawn by default.
+        """
         assert self._store is not None
         self.kills += 1
-        self._store.crash(apply=self.random.randint(0, self._store.pending))
+        self._store.crash(apply=self.random.randint(0, self._store.pending) if kept is None else kept)
         mine = asyncio.current_task()
         doomed = [task for task in asyncio.all_tasks() if task is not mine and task not in self._before]
         for task in doomed:

@@ -17,7 +17,7 @@ from resolute.engines.embedded.request import check_gate, not_found, signal_text
 from resolute.engines.embedded.revival import revive
 from resolute.engines.embedded.store import DropEntry, Entry, Op, RunRow
 from resolute.engines.embedded.views import ended, view
-from resolute.errors import EngineError
+from resolute.errors import EngineError, StoreError
 from resolute.jsontypes import JsonValue
 from resolute.ledger.row import Row
 
@@ -128,9 +128,18 @@ class Orders:
     async def stop_child(self, run_id: str, reason: str) -> RunRow | None:
         """A child run, cancelled unless it has ended; None when it was never started."""
         row = await self._core.store.find(run_id)
-        if row is not None and row.status not in FINISHED and not row.stop:
+        if row is None or row.status in FINISHED or row.stop:
+            return row
+        refusal: EngineError | None = None
+        try:
             await self.cancel(run_id, reason=reason)
-            row = await self._core.store.find(run_id)
+        except StoreError:
+            raise
+        except EngineError as error:
+            refusal = error  # it may have ended by itself meanwhile
+        row = await self._core.store.find(run_id)
+        if refusal is not None and (row is None or row.status not in FINISHED):
+            raise refusal
         return row
 
     # Retry

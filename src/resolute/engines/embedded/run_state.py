@@ -259,7 +259,7 @@ class RunState:
         Raises:
             Parked: the run has left memory.
         """
-        await self.branches.park(self._in_time(due_at), waiting_for, self.core.clock, self.flush, seen)
+        await self.branches.park(due_at, waiting_for, self.core.clock, self.flush, seen)
         if self.row.status == "waiting":  # woken while that was being written
             self.put_run(status="running", waiting_for="")
 
@@ -270,7 +270,7 @@ class RunState:
         return self.row.deadline_at if due_at is None else min(due_at, self.row.deadline_at)
 
     def _all_parked(self, due_at: datetime | None, waiting_for: str) -> None:
-        now = self.core.clock.now()
+        now, due_at = self.core.clock.now(), self._in_time(due_at)
         delay_s = max(0.0, (due_at - now).total_seconds()) if due_at is not None else 0.0
         self.put_run(status="waiting", due_at=due_at, delay_s=delay_s, waiting_for=waiting_for)
 
