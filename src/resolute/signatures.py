@@ -20,7 +20,7 @@ from resolute.model.refs import SecretRef
 from resolute.model.webhook import HEADER, Delivery
 
 Encoding = Literal["hex", "base64"]
-SecretRefs = SecretRef | Iterable[SecretRef]
+SecretRefs = SecretRef | str | Iterable[SecretRef | str]  # for type checkers secret(...) is a str
 
 #: How far the signed time of a delivery may be off, before or after.
 TOLERANCE: Final = timedelta(minutes=5)
