@@ -168,6 +168,7 @@ async def _drive(once: Once, engine: EmbeddedEngine, started: Callable[[str], No
 
 async def _end(engine: EmbeddedEngine, run_id: str) -> None:
     """End a run whose secret inputs are about to be lost: its page is never sent behind the user's back."""
+    await engine.settle_page(run_id)
     run = await engine.get(run_id)
     if not run.is_finished:
         await engine.cancel(run_id)

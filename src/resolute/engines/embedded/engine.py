@@ -413,6 +413,14 @@ class EmbeddedEngine:
     async def _found(self, run_id: str) -> RunRow:
         return await self._orders.found(run_id)
 
+    async def settle_page(self, run_id: str) -> None:
+        """Let a page of the run that is on its way settle; the run then has ended, or left memory."""
+        live = await self._driver.in_memory((await self._found(run_id)).no)
+        task = None if live is None else self._driver.tasks.get(live.row.no)
+        if live is not None and task is not None and live.sending:
+            live.branches.leave()
+            await asyncio.wait({task})
+
     # Orders
 
     async def cancel(self, run_id: str, *, by: str = "", reason: str = "") -> RunView:

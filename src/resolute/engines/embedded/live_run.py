@@ -57,7 +57,7 @@ class LiveRun(RunState):
     async def call(self, node: Node[Any], position: str, inputs: Callable[[datetime], ResolvedInputs]) -> Finished:
         entry = self.entries.get(position)
         if entry is None:
-            self.check()
+            self.may_begin()
             begin = begin_page if node.activity.is_paging else begin_node
             entry = begin(self, node, position, inputs)
         self.expect(entry, "node", node.activity.name)

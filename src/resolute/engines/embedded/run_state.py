@@ -141,7 +141,8 @@ class RunState:
         """The entry of this position, made the first time; a StepFailed is recorded and raised then and ever after."""
         entry = self.entries.get(position)
         if entry is None:
-            self.check()
+            if kind != "result":  # all its steps are done: it may end in a worker that stops
+                self.may_begin()
             now = self.core.clock.now()
             entry = self.new(position, kind, key, now, status="waiting", activity=activity)
             try:
@@ -236,6 +237,10 @@ class RunState:
         """Raise RunStopped when the run is being stopped."""
         if self.stopping:
             raise self.stopped()
+
+    def may_begin(self) -> None:
+        """Raise what ends a branch that would begin something new in a run that is stopped or leaves memory."""
+        self.check()
         if self.leaving:
             raise Parked
 
