@@ -25,6 +25,11 @@ def _outage(machine: Machine, on: bool) -> None:
     machine.server.call(lambda sim: sim.faults.outage(on))
 
 
+def _lose_the_answer(machine: Machine) -> None:
+    """Let the next send be applied without an answer, and none after it arrive until the faults are cleared."""
+    machine.server.call(lambda sim: sim.faults.script("events", ["apply_then_cut", *["refused"] * 1000]))
+
+
 def _begin(machine: Machine, flow: str, run_id: str, attempts: int = 1) -> None:
     """Start a run and wait until its send was tried, or waits for its turn."""
     machine.ask(lambda client: client.start(flow, KEY, run_id=run_id))
@@ -81,13 +86,12 @@ def test_an_acknowledge_over_a_pending_page_still_pages(machine: Machine) -> Non
 def test_a_resolve_over_a_page_whose_answer_was_lost_leaves_nothing_open(machine: Machine) -> None:
     """The resolve is sent, and once more a minute later."""
     machine.start()
-    machine.server.call(lambda sim: sim.faults.script("events", ["apply_then_cut"]))
+    _lose_the_answer(machine)
     machine.ask(lambda client: client.start("page", KEY, run_id="page"))
-    machine.wait_for(lambda: machine.server.call(lambda sim: len(sim.requests)) == 1)
-    _outage(machine, True)
+    machine.wait_for(lambda: machine.server.call(lambda sim: len(sim.incidents)) == 1)
     _come_back(machine, seconds=1)
     _begin(machine, "resolve", "resolve")
-    _outage(machine, False)
+    machine.server.call(lambda sim: sim.faults.clear())
     machine.result("resolve")
     _come_back(machine, minutes=2)
     machine.wait_for(lambda: machine.rows()[-1].repeat_at is None)
@@ -102,11 +106,13 @@ def test_a_resolve_over_a_page_whose_answer_was_lost_leaves_nothing_open(machine
 def test_a_page_that_a_person_has_resolved_meanwhile_is_not_sent_again(machine: Machine) -> None:
     """With a REST key the look-up finds it; without one it is sent again, and the row says so."""
     machine.start()
-    machine.server.call(lambda sim: sim.faults.script("events", ["apply_then_cut"]))
+    _lose_the_answer(machine)
     machine.ask(lambda client: client.start("page", KEY, run_id="page"))
     machine.wait_for(lambda: machine.server.call(lambda sim: len(sim.incidents)) == 1)
     machine.kill()
+    machine.clock.ahead += timedelta(seconds=2)  # the service's times are whole seconds
     machine.server.call(lambda sim: sim.resolve(sim.incidents[0].id))
+    machine.server.call(lambda sim: sim.faults.clear())
     machine.clock.ahead += timedelta(hours=1)
     machine.start()
     assert machine.result("page").status == "succeeded"
