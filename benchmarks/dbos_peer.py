@@ -56,6 +56,11 @@ def subjects() -> list[Subject]:
     ]
 
 
+def find(name: str) -> Subject | None:
+    """The subject of this name, None where it is not one of DBOS; then DBOS is not loaded."""
+    return next((subject for subject in subjects() if subject.name == name), None) if "DBOS" in name else None
+
+
 def _five_steps(dbos: Any) -> Any:
     """The workflow: DBOS records what each step returns and repeats the branch from that."""
 

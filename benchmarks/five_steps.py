@@ -5,14 +5,21 @@ A subject is an engine that can be opened on a database file; `dbos_peer.py` has
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from resolute import Worker, WorkerConfig, activity, flow, input_data, manual, output
 from resolute.engines.embedded.sqlite.database import open_to_write
+from resolute.worker import collect_less
+
+T = TypeVar("T")
 
 #: What every step takes and returns.
 NUMBER = 1
@@ -68,7 +75,8 @@ five_steps = (
 
 @asynccontextmanager
 async def _resolute(path: Path, in_flight: int) -> AsyncIterator[RunOne]:
-    """Resolute as an application uses it: a worker and its client."""
+    """Resolute as an application uses it: a worker, in a process set as `Worker.run` sets it, and its client."""
+    collect_less()
     config = WorkerConfig(engine=f"sqlite:///{path}", max_concurrent=in_flight)
     async with Worker(config, flows=[five_steps]) as worker:
         client = worker.client
@@ -81,6 +89,19 @@ async def _resolute(path: Path, in_flight: int) -> AsyncIterator[RunOne]:
 
 
 RESOLUTE = Subject("Resolute", _resolute, open_to_write)
+
+
+def in_its_own_process(measure: Callable[..., Coroutine[Any, Any, T]], *given: Any) -> T:
+    """What a coroutine of a benchmark returns in a new process.
+
+    So no engine pays for another's imports: the garbage collector would look through them in every round.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        return processes.submit(_run, measure, given).result()
+
+
+def _run(measure: Callable[..., Coroutine[Any, Any, T]], given: tuple[Any, ...]) -> T:
+    return asyncio.run(measure(*given))
 
 
 def check(result: object) -> None:

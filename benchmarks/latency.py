@@ -3,7 +3,7 @@
     python benchmarks/latency.py [--runs 200] [--rate 20] [--seconds 5] [--rounds 3] [--json]
 
 Once alone, one run after the other, and once with a light load, so many starts a second whether or not the earlier
-ones have ended. All are measured by turns in one process, each round on a new file. A ratio compares medians.
+ones have ended. All are measured by turns, each round in a new process and on a new file. A ratio compares medians.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import dbos_peer
-from five_steps import RESOLUTE, RunOne, Subject, percentile
+from five_steps import RESOLUTE, RunOne, Subject, in_its_own_process, percentile
 
 WARM_UP = 20
 IN_FLIGHT = 100
@@ -60,17 +60,28 @@ async def at_a_rate(run_one: RunOne, rate: float, seconds: float) -> list[float]
     return await asyncio.gather(*(run_at(begun + no / rate) for no in range(int(rate * seconds))))
 
 
-async def measure(subjects: list[Subject], given: argparse.Namespace, folder: Path) -> list[Waits]:
+async def one_round(
+    name: str, path: Path, runs: int, rate: float, seconds: float
+) -> tuple[list[float], list[float], str]:
+    """Seconds of the runs alone and under the light load, and how the file is written."""
+    subject = dbos_peer.find(name) or RESOLUTE
+    async with subject.open(path, IN_FLIGHT) as run_one:
+        await one_by_one(run_one, WARM_UP)
+        alone_s = await one_by_one(run_one, runs)
+        loaded_s = await at_a_rate(run_one, rate, seconds)
+    return alone_s, loaded_s, subject.durability(path)
+
+
+def measure(subjects: list[Subject], given: argparse.Namespace, folder: Path) -> list[Waits]:
     measured = [Waits(subject) for subject in subjects]
     for _ in range(given.rounds):
         for waits in measured:
             with tempfile.TemporaryDirectory(dir=folder) as place:
                 path = Path(place, "runs.db")
-                async with waits.subject.open(path, IN_FLIGHT) as run_one:
-                    await one_by_one(run_one, WARM_UP)
-                    waits.alone_s.extend(await one_by_one(run_one, given.runs))
-                    waits.loaded_s.extend(await at_a_rate(run_one, given.rate, given.seconds))
-                waits.durability = waits.durability or waits.subject.durability(path)
+                found = in_its_own_process(one_round, waits.subject.name, path, given.runs, given.rate, given.seconds)
+            alone_s, loaded_s, waits.durability = found
+            waits.alone_s.extend(alone_s)
+            waits.loaded_s.extend(loaded_s)
     return measured
 
 
@@ -88,7 +99,7 @@ def told(title: str, measured: list[Waits], seconds_of: Callable[[Waits], list[f
         print(f"{waits.subject.name:<40}{row['ratio']:>7.2f}x{times}")
 
 
-async def main() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=200, help="runs of a round, one after the other")
     parser.add_argument("--rate", type=float, default=20.0, help="starts a second of the light load")
@@ -100,7 +111,7 @@ async def main() -> None:
     given = parser.parse_args()
     peers = [] if given.alone else dbos_peer.subjects()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        measured = await measure([RESOLUTE, *peers], given, Path(folder))
+        measured = measure([RESOLUTE, *peers], given, Path(folder))
     if given.json:
         found: list[dict[str, Any]] = [
             {
@@ -124,4 +135,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

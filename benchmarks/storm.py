@@ -2,7 +2,7 @@
 
     python benchmarks/storm.py [--runs 2000 20000] [--in-flight 200] [--finished 1000000] [--json] [--profile]
 
-All are measured by turns in one process, each round on a new file. A ratio says how many runs Resolute does while
+All are measured by turns, each round in a new process and on a new file. A ratio says how many runs Resolute does while
 another does one; the middle of the rounds counts. `--finished` adds a store that holds so many finished runs already.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 import dbos_peer
 from finished import fill
-from five_steps import RESOLUTE, RunOne, Subject, percentile
+from five_steps import RESOLUTE, RunOne, Subject, in_its_own_process, percentile
 from sampling import Sampler
 
 from resolute import Client
@@ -73,7 +73,18 @@ async def storm(run_one: RunOne, runs: int, in_flight: int) -> tuple[float, list
     return runs / (time.perf_counter() - begun), waits_s
 
 
-async def measure(subjects: list[Subject], runs: int, given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+async def one_round(name: str, path: Path, runs: int, in_flight: int) -> tuple[float, float, list[float], str]:
+    """Runs a second, CPU seconds of a run, how long each run took, and how the file is written."""
+    subject = dbos_peer.find(name) or RESOLUTE
+    async with subject.open(path, in_flight) as run_one:
+        await storm(run_one, WARM_UP, in_flight)
+        begun = time.process_time()
+        rate, waits_s = await storm(run_one, runs, in_flight)
+        cpu_s = (time.process_time() - begun) / runs
+    return rate, cpu_s, waits_s, subject.durability(path)
+
+
+def measure(subjects: list[Subject], runs: int, given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """The figures of every subject for so many runs."""
     measured = [Rounds(subject) for subject in subjects]
     for _ in range(given.rounds):
@@ -82,14 +93,11 @@ async def measure(subjects: list[Subject], runs: int, given: argparse.Namespace,
             number = min(runs, subject.at_most or runs)
             with tempfile.TemporaryDirectory(dir=folder) as place:
                 path = subject.path or Path(place, "runs.db")
-                async with subject.open(path, given.in_flight) as run_one:
-                    await storm(run_one, WARM_UP, given.in_flight)
-                    begun = time.process_time()
-                    rate, waits_s = await storm(run_one, number, given.in_flight)
-                    rounds.cpu_s.append((time.process_time() - begun) / number)
-                rounds.durability = rounds.durability or subject.durability(path)
+                found = in_its_own_process(one_round, subject.name, path, number, given.in_flight)
+            rate, cpu_s, waits_s, rounds.durability = found
             rounds.rates.append(rate)
             rounds.ratios.append(measured[0].rates[-1] / rate)
+            rounds.cpu_s.append(cpu_s)
             rounds.waits_s.extend(waits_s)
     return [rounds.figures() for rounds in measured]
 
@@ -155,7 +163,7 @@ def tell(found: dict[str, Any], remark: str) -> None:
         )
 
 
-async def main() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, nargs="+", default=[2000, 20000], help="runs of a round")
     parser.add_argument("--in-flight", type=int, default=200, help="runs at the same time")
@@ -169,7 +177,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as place:
         folder = Path(place)
         if given.profile:
-            await profile(given.runs[0], given.in_flight, folder)
+            asyncio.run(profile(given.runs[0], given.in_flight, folder))
             return
         peers = [] if given.alone else dbos_peer.subjects()
         subjects = [RESOLUTE, *peers]
@@ -179,9 +187,9 @@ async def main() -> None:
             "in_flight": given.in_flight,
         }
         if given.finished:
-            subject, found["store"] = await filled_store(given.finished, folder)
+            subject, found["store"] = asyncio.run(filled_store(given.finished, folder))
             subjects.insert(1, subject)
-        found["runs"] = {runs: await measure(subjects, runs, given, folder) for runs in given.runs}
+        found["runs"] = {runs: measure(subjects, runs, given, folder) for runs in given.runs}
     if given.json:
         print(json.dumps(found, indent=2))
     else:
@@ -189,4 +197,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

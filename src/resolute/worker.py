@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Iterable
@@ -35,8 +36,21 @@ from resolute.watchdog import Watchdog
 
 log = logging.getLogger("resolute.worker")
 
+#: Objects that are made before the garbage collector looks for garbage, instead of Python's 700: some 2 MB.
+GC_OBJECTS: Final = 10_000
 #: Flows whose next tick is told when the worker starts.
 TICKS_TOLD: Final = 5
+
+
+def collect_less() -> None:
+    """Set the garbage collector for a process that only runs flows.
+
+    As Python sets it, it looks through all that was imported and through every run under way after a few of their
+    steps, which takes a quarter of the CPU time of a storm of runs.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_OBJECTS, 20, 20)
 
 
 class Worker:
@@ -78,7 +92,7 @@ class Worker:
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; then take no new work, give running attempts their grace and end.
 
-        A second signal ends the grace.
+        A second signal ends the grace. The process is this worker's: its garbage collector is set for running flows.
 
         Raises:
             KeyboardInterrupt: a second signal ended the grace; what ran is attempted again by the next start.
@@ -86,6 +100,7 @@ class Worker:
             StoreOwned: another process owns the store.
             StoreError: the journal failed; what it holds is taken up by the next start.
         """
+        collect_less()
         try:
             asyncio.run(self._run())
         except _Stopped:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -169,3 +171,12 @@ async def test_cancelled_run_is_left_to_a_worker(path: Path) -> None:
     assert running.cancelled()
     assert holder(path) is None
     assert (await FileEngine(path).get("one")).status == "waiting"
+
+
+def test_process_of_a_worker_collects_less_garbage_in_vain() -> None:
+    """What was imported is not looked through again; in a process of its own, for the setting stays."""
+    code = (
+        "import gc; from resolute.worker import GC_OBJECTS, collect_less; collect_less(); "
+        "assert gc.isenabled() and gc.get_freeze_count() > 1000 and gc.get_threshold()[0] == GC_OBJECTS"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
