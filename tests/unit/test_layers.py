@@ -22,7 +22,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 LAYERS = (
     {"errors", "clock", "jsontypes", "cron"},
     {"model"},
-    {"engine", "context", "ledger", "secrets", "drawing", "signatures"},
+    {"engine", "context", "ledger", "secrets", "drawing", "signatures", "http_server"},
     {"interpreter", "branch", "filling", "saga", "hooks"},
     {"engines", "providers", "ledger.sqlite", "ledger.postgres"},
     {"simulator"},

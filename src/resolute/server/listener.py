@@ -1,7 +1,6 @@
 """`listen`: an ASGI application on a socket, in the event loop that runs already.
 
-uvicorn serves it as a guest: it leaves signals and logging alone. Requests are bounded in size and time before the
-application sees them.
+Requests are bounded in size and time before the application sees them.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final, cast
 
@@ -19,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from resolute.errors import ConfigError
+from resolute.http_server import guest, listen_at, url_of
 
 #: Bytes of a request line with its headers.
 MAX_HEAD: Final = 16 * 1024
@@ -45,41 +44,29 @@ async def listen(
         ConfigError: the address is taken or not ours.
     """
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=1024)
+        listening = listen_at(host, port)
     except OSError as error:
         raise ConfigError(
             f"The {name} cannot be received at {host}:{port}: {error.strerror or error}. "
             "Give another address, or end what listens there."
         ) from error
-    server = _Guest(
-        uvicorn.Config(
-            app,
-            http=cast(Any, partial(BoundedProtocol, read_s=read_s)),  # called as the class is
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            h11_max_incomplete_event_size=MAX_HEAD,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=IDLE_S,
-            timeout_graceful_shutdown=max(1, math.ceil(grace_s)),
-        )
+    config = uvicorn.Config(
+        app,
+        http=cast(Any, partial(BoundedProtocol, read_s=read_s)),  # called as the class is
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=MAX_HEAD,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=max(1, math.ceil(grace_s)),
     )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    task.add_done_callback(lambda _: server.ready.set())
-    await server.ready.wait()
-    if task.done():
-        await task  # it failed to start: raise why
-    shown = f"[{host}]" if ":" in host else host
-    try:
-        yield f"http://{shown}:{listener.getsockname()[1]}"
-    finally:
-        server.stopping.set()
-        await task
+    async with guest(config, listening):
+        yield url_of(host, listening)
 
 
 class BoundedProtocol(H11Protocol):
@@ -119,23 +106,3 @@ class BoundedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-class _Guest(uvicorn.Server):
-    """uvicorn in a loop that belongs to somebody else: it says when it is ready and stops when told."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-        self.stopping = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def main_loop(self) -> None:
-        await self.stopping.wait()

@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import TypeVar
 
 import uvicorn
 
+from resolute.http_server import guest, listen_at, url_of
 from resolute.simulator.pagerduty.app import SimulatorApp
 from resolute.simulator.pagerduty.core import PagerDutySimulator
 from resolute.simulator.pagerduty.cutting import CuttableProtocol
@@ -32,9 +33,9 @@ async def serve(simulator: PagerDutySimulator, host: str = "127.0.0.1", port: in
     Raises:
         OSError: the address is taken or not ours.
     """
-    listener = _listen(host, port)
-    async with _serving(simulator, listener, _url(host, listener)):
-        yield _url(host, listener)
+    listener = listen_at(host, port)
+    async with _serving(simulator, listener, url_of(host, listener)):
+        yield url_of(host, listener)
 
 
 class SimulatorServer:
@@ -56,8 +57,8 @@ class SimulatorServer:
 
     def start(self) -> SimulatorServer:
         """Return once requests are answered; OSError when the address is taken."""
-        listener = _listen(self._host, self._port)
-        self.url = _url(self._host, listener)
+        listener = listen_at(self._host, self._port)
+        self.url = url_of(self._host, listener)
         self._ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = threading.Thread(target=self._run, args=(listener,), name="pagerduty-simulator", daemon=True)
         self._thread.start()
@@ -98,61 +99,23 @@ class SimulatorServer:
             await stop.wait()
 
 
-class _Uvicorn(uvicorn.Server):
-    """uvicorn as a guest: it leaves signals alone, says when it is ready and stops when told, without polling."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-        self.stopping = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def main_loop(self) -> None:
-        await self.stopping.wait()
-
-
 @contextlib.asynccontextmanager
-async def _serving(simulator: PagerDutySimulator, listener: socket.socket, url: str) -> AsyncIterator[None]:
+async def _serving(simulator: PagerDutySimulator, listening: socket.socket, url: str) -> AsyncIterator[None]:
     app = SimulatorApp(simulator, url)
     simulator.world.base_url = url
-    server = _Uvicorn(
-        uvicorn.Config(
-            app.asgi,
-            http=CuttableProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=2,
-        )
+    config = uvicorn.Config(
+        app.asgi,
+        http=CuttableProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=2,
     )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    task.add_done_callback(lambda _: server.ready.set())
-    await server.ready.wait()
-    if task.done():
-        await task  # it failed to start: raise why
-    try:
-        yield
-    finally:
-        app.closing.set()
-        server.stopping.set()
-        await task
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=1024)
-
-
-def _url(host: str, listener: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}"
+    async with guest(config, listening):
+        try:
+            yield
+        finally:
+            app.closing.set()
