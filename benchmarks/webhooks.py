@@ -3,7 +3,8 @@
     python benchmarks/webhooks.py [--deliveries 3000] [--connections 64] [--rounds 3] [--json]
 
 A process of its own sends over kept connections, each delivery another event with its own signature. All are measured
-by turns, each round on a new file; a ratio is what is left of the bare rate of the same round, its middle counts.
+by turns, each round in a new process and on a new file; a ratio is what is left of the bare rate of the same round, its
+middle counts.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from five_steps import NUMBER, step
+from five_steps import NUMBER, in_its_own_process, step
 
-from resolute import Worker, WorkerConfig, flow, hmac_sha256, input_data, output, secret, webhook
+from resolute import Worker, WorkerConfig, activity, flow, hmac_sha256, input_data, manual, output, secret, webhook
 from resolute.hooks import RunEvent
 from resolute.ports import Ports
 from resolute.server.listener import listen
+from resolute.worker import collect_less
 
 KEY = "the-secret-of-the-benchmark"
 WARM_UP = 200
@@ -69,8 +72,29 @@ async def bare(path: Path) -> AsyncIterator[Served]:
         yield int(url.rpartition(":")[2]), nothing
 
 
-def accepting(recipe: Any, ended_by: str) -> Open:
-    """A worker that starts runs of a flow; a delivery has come to its end with this event of its run."""
+@asynccontextmanager
+async def accepting(path: Path) -> AsyncIterator[Served]:
+    """A worker that has as many runs under way as it may: what is accepted waits on disk for its turn."""
+    full = asyncio.Event()
+
+    async def nothing(number: int) -> None:
+        pass
+
+    @activity
+    async def block() -> None:
+        full.set()
+        await asyncio.Event().wait()
+
+    blocking = flow("blocking").triggered_by(manual()).then(block()).build()
+    config = WorkerConfig(engine=f"sqlite:///{path}", max_concurrent=1, webhooks="127.0.0.1:0", grace=timedelta(0))
+    async with Worker(config, flows=[blocking, five_nodes], ports=Ports(environ={"HOOK": KEY})) as worker:
+        await worker.client.start(blocking)
+        await full.wait()
+        yield int(str(worker.webhooks_url).rpartition(":")[2]), nothing
+
+
+def running(recipe: Any, ended_by: str) -> Open:
+    """A worker that runs a flow; a delivery has come to its end with this event of its run."""
 
     @asynccontextmanager
     async def serve(path: Path) -> AsyncIterator[Served]:
@@ -97,8 +121,9 @@ def accepting(recipe: Any, ended_by: str) -> Open:
 
 SUBJECTS: dict[str, Open] = {
     "bare 202, nothing is kept": bare,
-    "signed, run on disk": accepting(parked, "run_parked"),
-    "signed, five nodes to their end": accepting(five_nodes, "run_finished"),
+    "signed, its run on disk": accepting,
+    "signed, its run waits for an answer": running(parked, "run_parked"),
+    "signed, five nodes to their end": running(five_nodes, "run_finished"),
 }
 
 
@@ -176,15 +201,15 @@ async def sent(port: int, first: int, number: int, connections: int) -> float:
 # What is measured
 
 
-async def measure(serve: Open, given: argparse.Namespace, folder: Path) -> tuple[float, float, float]:
+async def measure(name: str, number: int, connections: int, folder: str | None) -> tuple[float, float, float]:
     """Deliveries accepted and deliveries that came to their end a second, and the server's CPU seconds for one."""
-    number: int = given.deliveries
+    collect_less()  # as a worker's own process does
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        async with serve(Path(place, "runs.db")) as (port, all_ended):
-            await sent(port, 0, WARM_UP, given.connections)
+        async with SUBJECTS[name](Path(place, "runs.db")) as (port, all_ended):
+            await sent(port, 0, WARM_UP, connections)
             await all_ended(WARM_UP)
             begun = time.process_time()
-            took_s = await sent(port, WARM_UP, number, given.connections)
+            took_s = await sent(port, WARM_UP, number, connections)
             answered = time.perf_counter()
             await all_ended(WARM_UP + number)
             late_s = time.perf_counter() - answered
@@ -192,7 +217,7 @@ async def measure(serve: Open, given: argparse.Namespace, folder: Path) -> tuple
     return number / took_s, number / (took_s + late_s), cpu_s / number
 
 
-async def main() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--deliveries", type=int, default=3000, help="deliveries of a round")
     parser.add_argument("--connections", type=int, default=64, help="connections at the same time")
@@ -202,12 +227,12 @@ async def main() -> None:
     parser.add_argument("--send", type=int, nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.send:
-        print(await send(*given.send))
+        print(asyncio.run(send(*given.send)))
         return
     rates: dict[str, list[tuple[float, float, float]]] = {name: [] for name in SUBJECTS}
     for _ in range(given.rounds):
-        for name, serve in SUBJECTS.items():
-            rates[name].append(await measure(serve, given, given.folder))
+        for name, measured in rates.items():
+            measured.append(in_its_own_process(measure, name, given.deliveries, given.connections, given.folder))
     bare_rates = [accepted for accepted, _, _ in next(iter(rates.values()))]
     found = [
         {
@@ -234,4 +259,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from resolute.engines.embedded.sqlite import writer
 from resolute.engines.embedded.sqlite.database import open_to_write
 from resolute.engines.embedded.sqlite.statements import put, schema, statements
 from resolute.engines.embedded.sqlite.store import SqliteStore
+from resolute.engines.embedded.store import Prune
 from resolute.errors import StoreBroken, StoreError, StoreOwned
-from tests.integration.sqlite_file import opened, run
+from tests.integration.sqlite_file import NOW, opened, run
 
 
 @pytest.fixture
@@ -235,3 +237,32 @@ async def test_closed_store_says_so(path: Path) -> None:
     await store.close()
     assert (await store.open()).next_run_no == 1
     await store.close()
+
+
+async def test_crowd_of_look_ups_is_told_each_its_own(path: Path) -> None:
+    """They are asked together; each finds its run, its pruned run or nothing, and what was committed just before."""
+    async with opened(path) as store:
+        done = replace(run(3), status="succeeded", finished_at=NOW)
+        await store.commit([run(1), done, Prune(3, NOW)])
+        names = ["run1", "run2", "run3", "run4\"'[\ud7ff", "run1"]
+        writing = asyncio.create_task(store.commit([run(2)]))
+        await asyncio.sleep(0)
+        found, pruned = await asyncio.gather(
+            asyncio.gather(*map(store.find, names)), asyncio.gather(*map(store.pruned, names))
+        )
+        assert found == [run(1), run(2), None, None, run(1)]
+        assert [None if each is None else each.no for each in pruned] == [None, None, 3, None, None]
+        await writing
+
+
+async def test_look_up_of_a_broken_row_costs_the_others_nothing(path: Path) -> None:
+    """Of a crowd only the one whose row cannot be read is told so."""
+    async with opened(path) as store:
+        await store.commit([run(1), run(2)])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE runs SET error = CAST(x'ff' AS TEXT) WHERE no = 2")
+    async with opened(path) as store:
+        found = await asyncio.gather(*map(store.find, ["run1", "run2", "run3"]), return_exceptions=True)
+    assert found[0] == run(1)
+    assert isinstance(found[1], StoreBroken)
+    assert found[2] is None

@@ -68,7 +68,7 @@ def _json(body: bytes, text: str) -> JsonValue:
     if sum(map(body.count, _OPENING)) > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise Unusable(400, f"The JSON is nested deeper than {MAX_DEPTH}.")
     try:
-        value: JsonValue = json.loads(text, parse_constant=_no_number)
+        value: JsonValue = _STRICT.decode(text)
     except (ValueError, RecursionError):
         raise Unusable(400, "The content type says JSON, but the body is not JSON.") from None
     return value
@@ -76,6 +76,9 @@ def _json(body: bytes, text: str) -> JsonValue:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+_STRICT: Final = json.JSONDecoder(parse_constant=_no_number)
 
 
 def _depth(text: str) -> int:

@@ -204,11 +204,17 @@ WHERE +runs.status IN ('succeeded', 'failed', 'cancelled')
     )
 ORDER BY newest.flow, runs.no LIMIT :limit;
 
+-- name: pruned_by_ids
+SELECT id, no, input_digest, status, finished_at, pruned_at FROM pruned WHERE id IN (SELECT value FROM json_each(?));
+
 -- name: pruned
 SELECT id, no, input_digest, status, finished_at, pruned_at FROM pruned WHERE id = ?;
 
 -- name: run_by_id
 SELECT * FROM runs WHERE id = ?;
+
+-- name: runs_by_ids
+SELECT * FROM runs WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: run_by_no
 SELECT * FROM runs WHERE no = ?;

@@ -1,14 +1,16 @@
 """`Writer`: the one thread with the one connection that writes.
 
-What is handed in waits in a queue. The thread takes all of it at once and writes it in one transaction
-(group commit), then reads what was asked for; so reads see every batch that came before them. A group
-that cannot be written at the moment is repeated until it can, and everything behind it waits.
+What is handed in during one turn of the event loop waits in a queue together. The thread takes all of it at once and
+writes it in one transaction (group commit), then reads what was asked for; so reads see every batch that came before
+them. A group that cannot be written at the moment is repeated until it can, and everything behind it waits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import math
 import os
 import sqlite3
 import threading
@@ -47,6 +49,9 @@ CHECK_S: Final = 0.02
 #: SQLite holds a copy of what a statement puts while it runs, and these may be 100 MB each.
 ONE_BY_ONE: Final = "put_large"
 
+#: Looks up what one id has → the same for many ids, and where the id stands in what is found.
+LOOK_UPS: Final = {"run_by_id": ("runs_by_ids", 1), "pruned": ("pruned_by_ids", 0)}
+
 
 @dataclass(slots=True)
 class Work:
@@ -72,10 +77,12 @@ class Writer:
         self._path = path
         self._clock = clock
         self._check_owner = check
-        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._handed_in: list[Work] = []
+        self._queue: SimpleQueue[list[Work] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._ended.add_done_callback(self._refuse_the_rest)
         self._give_up = threading.Event()
         self._closing = False
         self._broken: StoreError | None = None
@@ -91,6 +98,7 @@ class Writer:
     def end(self) -> None:
         """Take nothing more, and close when what was handed in is written."""
         self._closing = True
+        self._hand_over()
         self._queue.put(None)
 
     async def stop(self, patience_s: float) -> None:
@@ -113,8 +121,21 @@ class Writer:
         if self._closing:
             raise StoreError(f"The store {self._path} is closed.")
         done: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put(Work(done, batch, queries))
+        if not self._handed_in:  # waking the thread costs more than all else here, so it is done once for a crowd
+            self._loop.call_soon(self._hand_over)
+        self._handed_in.append(Work(done, batch, queries))
         return done
+
+    def _hand_over(self) -> None:
+        if self._handed_in:
+            self._queue.put(self._handed_in)
+            self._handed_in = []
+
+    def _refuse_the_rest(self, _: asyncio.Future[None]) -> None:
+        """Tell those who handed something in while the thread was ending."""
+        self._hand_over()
+        late, _ended = self._left([])
+        _settle((work.done, None, _anew(self._broken)) for work in late if self._broken)
 
     # From here on in the thread
 
@@ -131,7 +152,7 @@ class Writer:
             failed = error
         finally:
             self._broken = self._broken or ended
-            left: list[Answer] = [(work.done, None, _anew(self._broken)) for work in self._left() if work]
+            left: list[Answer] = [(work.done, None, _anew(self._broken)) for work in self._left([])[0]]
             self._tell([(self._started, None, failed), *left, (self._ended, None, None)])
 
     def _serve(self, connection: sqlite3.Connection) -> None:
@@ -143,30 +164,52 @@ class Writer:
             except Empty:
                 to_move = not self._move_log(connection)
                 continue
-            group = [first, *self._left(GROUP - 1)]
-            works = [work for work in group if work is not None]
-            if works:
-                self._tell(self._answers(connection, works))
-                to_move = to_move or any(work.batch for work in works)
-            if None in group:
+            if first is None:
+                return
+            works, ended = self._left(first, GROUP)
+            self._tell(self._answers(connection, works))
+            to_move = to_move or any(work.batch for work in works)
+            if ended:
                 return
 
-    def _left(self, limit: int | None = None) -> Iterable[Work | None]:
-        found: list[Work | None] = []
-        while limit is None or len(found) < limit:
+    def _left(self, works: list[Work], limit: float = math.inf) -> tuple[list[Work], bool]:
+        """These and what else waits, about so many, and whether nothing comes after them."""
+        while len(works) < limit:
             try:
-                found.append(self._queue.get_nowait())
+                more = self._queue.get_nowait()
             except Empty:
                 break
-        return found
+            if more is None:
+                return works, True
+            works = works + more
+        return works, False
 
     def _answers(self, connection: sqlite3.Connection, works: list[Work]) -> list[Answer]:
         answers: list[Answer] = []
         batches = [work for work in works if work.batch]
         if batches:
             answers.extend(self._written(connection, batches))
-        answers.extend(self._answered(connection, work) for work in works if work.queries)
+        asked = [work for work in works if work.queries]
+        looked_up = [(work, id) for work in asked if (id := _id_looked_up(work)) is not None]
+        if len(looked_up) > 1:
+            answers.extend(self._found(connection, looked_up))
+            asked = [work for work in asked if _id_looked_up(work) is None]
+        answers.extend(self._answered(connection, work) for work in asked)
         return answers
+
+    def _found(self, connection: sqlite3.Connection, looked_up: list[tuple[Work, str]]) -> list[Answer]:
+        """Look many ids up together: each statement costs a wait for the interpreter's lock."""
+        ids = (json.dumps([id for _, id in looked_up]),)
+        queries = [(statement, ids) for statement, _ in LOOK_UPS.values()]
+        _, found, error = self._try(connection, looked_up[0][0], lambda: answer(connection, queries))
+        if error is not None:  # each on its own says which of them cannot be read
+            return [self._answered(connection, work) for work, _ in looked_up]
+        rows = {
+            (name, row[place]): [row]
+            for (name, (_, place)), of_name in zip(LOOK_UPS.items(), found, strict=True)
+            for row in of_name
+        }
+        return [(work.done, [rows.get((name, id), []) for name, _ in work.queries], None) for work, id in looked_up]
 
     def _answered(self, connection: sqlite3.Connection, work: Work) -> Answer:
         return self._try(connection, work, lambda: answer(connection, work.queries))
@@ -289,6 +332,12 @@ class Writer:
             self._loop.call_soon_threadsafe(_settle, answers)
         except RuntimeError:
             log.debug("the event loop of %s ended before its store", self._path)
+
+
+def _id_looked_up(work: Work) -> str | None:
+    """The id that a work looks up, None when it asks for anything else."""
+    asked = {given[0] for name, given in work.queries if name in LOOK_UPS and isinstance(given, tuple)}
+    return asked.pop() if len(asked) == 1 and all(name in LOOK_UPS for name, _ in work.queries) else None
 
 
 def _write_rows(connection: sqlite3.Connection, name: str, rows: list[Values]) -> None:
