@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -74,12 +75,18 @@ def statements_in(tree: ast.AST, in_function: bool = False) -> Iterator[tuple[as
         yield from statements_in(node, in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+@cache
+def statements_of(path: Path) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """The same of a file; every test here asks for all of them."""
+    return list(statements_in(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports_in(source: Path, lazy: dict[str, set[str]] = LAZY) -> list[Import]:
     """Every import of every module, those that `lazy` permits left out."""
     modules = modules_of(source)
     found = []
     for module, path in modules.items():
-        for statement, in_function in statements_in(ast.parse(path.read_text(encoding="utf-8"))):
+        for statement, in_function in statements_of(path):
             where = f"{path.relative_to(source.parent)}:{statement.lineno}"
             if isinstance(statement, ast.Import):
                 targets = {alias.name for alias in statement.names}
