@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 from resolute.errors import ConfigError
 
@@ -54,7 +55,7 @@ class Secrets:
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ
-        self._values: dict[str, str] = {}
+        self._forms: tuple[str, ...] = ()  # replaced whole: threads scrub while others remember
 
     def read(self, name: str) -> str:
         """The secret's value now.
@@ -75,22 +76,25 @@ class Secrets:
         return lookup(name, self._environ) is not None
 
     def remember(self, value: str) -> None:
-        """Scrub this value from now on."""
-        if len(value) >= SCRUBBED_FROM and value not in self._values:
-            self._values[value] = "••••"
-            escaped = json.dumps(value)[1:-1]
-            self._values.setdefault(escaped, "••••")
+        """Scrub this value from now on, also as JSON, Python's repr and URLs write it."""
+        if len(value) < SCRUBBED_FROM or value in self._forms:
+            return
+        forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}
+        if value.isascii():
+            forms |= {quote(value, safe=""), quote(value), quote_plus(value)}
+        # The longest first: of a secret that another one begins with nothing may be left.
+        self._forms = tuple(sorted(forms.union(self._forms), key=lambda form: (-len(form), form)))
 
     def scrub(self, text: str) -> str:
         """The text with dots in place of every known secret."""
-        for value, dots in self._values.items():
-            if value in text:
-                text = text.replace(value, dots)
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, "••••")
         return text
 
     def scrub_json(self, text: str) -> str:
         """JSON text in ASCII with dots in place of every known secret."""
-        for value in self._values:
-            if value in text:
-                text = text.replace(value, "\\u2022\\u2022\\u2022\\u2022")
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, "\\u2022\\u2022\\u2022\\u2022")
         return text

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import pytest
 
 from resolute.errors import ConfigError
 from resolute.secrets import Secrets, digest, lookup, mask
+
+SPECIAL = "a/b+c d\\slash\"'&%"
 
 
 @pytest.mark.parametrize(
@@ -68,3 +71,30 @@ def test_short_values_are_left_alone() -> None:
     secrets = Secrets({"FLAG": "on"})
     secrets.read("FLAG")
     assert secrets.scrub("turned on") == "turned on"
+
+
+def test_of_a_secret_that_another_begins_with_nothing_is_left() -> None:
+    """Whichever was known first."""
+    secrets = Secrets({})
+    for value in ("abcdefgh", "abcdefgh12345678", "abcdefgh1234"):
+        secrets.remember(value)
+    assert secrets.scrub("abcdefgh12345678 abcdefgh1234 abcdefgh") == "•••• •••• ••••"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        repr(KeyError(SPECIAL)),
+        json.dumps({"token": SPECIAL}),
+        json.dumps({"token": SPECIAL}, ensure_ascii=False),
+        f"https://host/?token={quote(SPECIAL, safe='')}",
+        f"https://host/{quote(SPECIAL)}",
+        urlencode({"token": SPECIAL}),
+    ],
+)
+def test_secret_is_scrubbed_however_it_is_written(written: str) -> None:
+    """As an exception, JSON or a URL writes it."""
+    secrets = Secrets({})
+    secrets.remember(SPECIAL)
+    assert "slash" not in secrets.scrub(written)
+    assert "••••" in secrets.scrub(written)
