@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from resolute.errors import RunConflict as RunConflict
     from resolute.errors import RunFailed as RunFailed
     from resolute.errors import RunNotFound as RunNotFound
+    from resolute.errors import RunPruned as RunPruned
     from resolute.hooks import RunEvent as RunEvent
     from resolute.model.activity import Activity as Activity
     from resolute.model.activity import Node as Node
@@ -79,6 +80,7 @@ _HOME = {
         "RunConflict",
         "RunFailed",
         "RunNotFound",
+        "RunPruned",
     ],
     "resolute.hooks": ["RunEvent"],
     "resolute.model.activity": ["Activity", "Node", "Secret", "activity"],
@@ -126,6 +128,7 @@ __all__ = [
     "RunEvent",
     "RunFailed",
     "RunNotFound",
+    "RunPruned",
     "Secret",
     "Worker",
     "WorkerConfig",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from resolute.engine import SignalOutcome
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.large import referred, size_of
-from resolute.engines.embedded.request import not_found
+from resolute.engines.embedded.pruned import missing
+from resolute.engines.embedded.retention import Selection
 from resolute.engines.embedded.socket import Handler, view_to_json
 from resolute.engines.embedded.views import view
 from resolute.jobs import Job, prepare_call
@@ -87,7 +88,7 @@ def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
         run = await engine.result(run_id)
         row = await engine.core.store.find(run_id)
         if row is None:
-            raise not_found(run_id)
+            raise await missing(engine.core.store, run_id)
         is_short = row.output is None or referred(row.output) is None or size_of(row.output) <= ANSWERED_CHARS
         return view_to_json(replace(view(row), output=run.output) if is_short else view(row))
 
@@ -112,6 +113,10 @@ def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
         await engine.schedules.pause(flow, trigger, paused)
         return None
 
+    async def prune(before: str | None, keep: int | None, flow: str | None) -> JsonValue:
+        selection = Selection(None if before is None else datetime.fromisoformat(before), keep, flow)
+        return await engine.retention.prune_beside(selection)
+
     answers: dict[str, Callable[..., Any]] = {
         "start": start,
         "start_job": start_job,
@@ -120,5 +125,6 @@ def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
         "retry": retry,
         "signal": send_signal,
         "pause": pause,
+        "prune": prune,
     }
     return answers

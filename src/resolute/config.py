@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from resolute.errors import ConfigError
 
 FILE: Final = "resolute.toml"
+#: Longest that runs can be told to be kept, and the greatest number of them.
+MOST_DAYS: Final = 36_500
+MOST_RUNS: Final = 10**9
+#: How log lines may look.
+LOG_FORMATS: Final = ("human", "json")
+#: Longest time between two heartbeats.
+LONGEST_BEAT: Final = timedelta(days=1)
+#: The secret without which nobody beyond its machine sees a worker's dashboard.
+DASHBOARD_TOKEN: Final = "RESOLUTE_DASHBOARD_TOKEN"
+#: The secret with the address that is asked while all is well.
+HEARTBEAT_URL: Final = "RESOLUTE_HEARTBEAT_URL"
 DEFAULT_STORE: Final = "sqlite:///resolute.db"
 
 
@@ -32,6 +45,20 @@ SETTINGS: Final = (
     Setting("store", "--store", "RESOLUTE_STORE", "store", DEFAULT_STORE, "The store: sqlite:///PATH, or memory:."),
     Setting("module", "--module", "RESOLUTE_MODULE", "module", "", "The flows: a Python file or a dotted module."),
     Setting("webhooks", "", "RESOLUTE_WEBHOOKS", "webhooks", "", "Where a worker receives webhooks: HOST:PORT."),
+    Setting("dashboard", "", "RESOLUTE_DASHBOARD", "dashboard", "", "Where a worker shows its health: HOST:PORT."),
+    Setting(
+        "heartbeat_every", "", "RESOLUTE_HEARTBEAT_EVERY", "heartbeat_every", "60", "Seconds between two heartbeats."
+    ),
+    Setting("keep_days", "", "RESOLUTE_KEEP_DAYS", "keep_days", "90", "Days a finished run is kept; 0 for ever."),
+    Setting("keep_runs", "", "RESOLUTE_KEEP_RUNS", "keep_runs", "0", "Finished runs kept of each flow; 0 for all."),
+    Setting(
+        "log_format",
+        "--log-format",
+        "RESOLUTE_LOG_FORMAT",
+        "log_format",
+        "",
+        "How log lines look: human or json. Where it is not set, json with --json.",
+    ),
     Setting("jobs", "", "", "jobs", "[]", "Job files beside those in the working directory and its jobs/."),
 )
 
@@ -49,6 +76,16 @@ class WorkerConfig:
         grace: how long running attempts may take to end when the worker is stopped.
         webhooks: where deliveries for the flows' webhooks are received, "HOST:PORT"; None takes it from
             `RESOLUTE_WEBHOOKS` or `resolute.toml`. Port 0 takes a free one.
+        dashboard: where health and metrics are shown, "HOST:PORT"; None takes it from `RESOLUTE_DASHBOARD` or
+            `resolute.toml`. Beyond this machine it needs the secret `RESOLUTE_DASHBOARD_TOKEN`.
+        heartbeat_url: an address that is asked again and again while all is well, so that somebody else notices when
+            it is not; None takes it from the secret `RESOLUTE_HEARTBEAT_URL`.
+        heartbeat_every: the time between two heartbeats; None takes it from `RESOLUTE_HEARTBEAT_EVERY` (seconds),
+            `resolute.toml` or the default, a minute.
+        keep_days: for how many days a finished run is kept, 0 for ever; None takes it from `RESOLUTE_KEEP_DAYS`,
+            `resolute.toml` or the default, 90.
+        keep_runs: how many of the newest finished runs of each flow are kept, 0 for all; None takes it from
+            `RESOLUTE_KEEP_RUNS`, `resolute.toml` or the default, 0.
     """
 
     task_queue: str = "default"
@@ -56,6 +93,11 @@ class WorkerConfig:
     max_concurrent: int = 100
     grace: timedelta = timedelta(seconds=10)
     webhooks: str | None = None
+    dashboard: str | None = None
+    heartbeat_url: str | None = field(default=None, repr=False)
+    heartbeat_every: timedelta | None = None
+    keep_days: float | None = None
+    keep_runs: int | None = None
 
     def problems(self) -> list[str]:
         """What is wrong with these values, a sentence each."""
@@ -66,6 +108,16 @@ class WorkerConfig:
             found.append("WorkerConfig(grace=...) must not be negative.")
         if self.webhooks is not None and (fault := address_fault(self.webhooks)):
             found.append(fault)
+        if self.dashboard is not None and (fault := address_fault(self.dashboard)):
+            found.append(fault)
+        if self.heartbeat_url is not None and (fault := heartbeat_fault(self.heartbeat_url)):
+            found.append(f"WorkerConfig(heartbeat_url=...) {fault}")
+        if self.heartbeat_every is not None and not timedelta(0) < self.heartbeat_every <= LONGEST_BEAT:
+            found.append(f"WorkerConfig(heartbeat_every=...) must be more than nothing, and {LONGEST_BEAT} at most.")
+        if self.keep_days is not None and not 0 <= self.keep_days <= MOST_DAYS:
+            found.append(f"WorkerConfig(keep_days={self.keep_days}) must be 0 (for ever) to {MOST_DAYS:,} days.")
+        if self.keep_runs is not None and self.keep_runs < 0:
+            found.append(f"WorkerConfig(keep_runs={self.keep_runs}) must be 0 (all) or more.")
         return found
 
 
@@ -79,6 +131,11 @@ class Settings:
         module: the flows, "" when none is set.
         jobs: job files named in `resolute.toml`.
         webhooks: where webhooks are received, "" when nothing is set.
+        dashboard: where health and metrics are shown, "" when nothing is set.
+        heartbeat_every: seconds between two heartbeats.
+        keep_days: days for which a finished run is kept, 0 for ever.
+        keep_runs: finished runs that are kept of each flow, 0 for all.
+        log_format: how log lines look, one of `LOG_FORMATS`; "" when nothing is set.
     """
 
     folder: Path
@@ -86,19 +143,25 @@ class Settings:
     module: str = ""
     jobs: tuple[Path, ...] = field(default=())
     webhooks: str = ""
+    dashboard: str = ""
+    heartbeat_every: float = 60.0
+    keep_days: float = 90.0
+    keep_runs: int = 0
+    log_format: str = ""
 
 
 def load_settings(
     *,
     store: str | None = None,
     module: str | None = None,
+    log_format: str | None = None,
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Settings:
     """The settings in force.
 
     Args:
-        store, module: from the command line; None when not given.
+        store, module, log_format: from the command line; None when not given.
         folder: where to look for `resolute.toml`; the working directory by default.
 
     Raises:
@@ -128,6 +191,11 @@ def load_settings(
         module=value(SETTINGS[1], module),
         jobs=tuple(folder / job for job in jobs),
         webhooks=value(SETTINGS[2], None),
+        dashboard=value(SETTINGS[3], None),
+        heartbeat_every=_number("heartbeat_every", environ, values, folder, int(LONGEST_BEAT.total_seconds())),
+        keep_days=_number("keep_days", environ, values, folder, MOST_DAYS),
+        keep_runs=int(_number("keep_runs", environ, values, folder, MOST_RUNS, whole=True)),
+        log_format=_one_of("log_format", LOG_FORMATS, log_format, environ, values, folder),
     )
 
 
@@ -162,6 +230,47 @@ def _check_store(store: object, source: str, folder: Path) -> None:
         store_path(store if isinstance(store, str) else DEFAULT_STORE, folder)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
+
+
+def _number(
+    name: str,
+    environ: Mapping[str, str],
+    values: Mapping[str, Any],
+    folder: Path,
+    most: int,
+    *,
+    whole: bool = False,
+) -> float:
+    """The setting of this name, a number of 0 or more; raises ConfigError that names its source."""
+    [setting] = [each for each in SETTINGS if each.name == name]
+    found, source = _find(setting, None, environ, values, folder)
+    try:
+        number = float(found) if isinstance(found, str | int | float) and not isinstance(found, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= most or (whole and number != int(number)):
+        kind = "a whole number" if whole else "a number"
+        raise ConfigError(
+            f"{source}: {setting.key} is {found!r}, expected {kind} from 0 to {most:,}, such as {setting.default}. "
+            f"{setting.meaning}"
+        )
+    return number
+
+
+def _one_of(
+    name: str,
+    known: Sequence[str],
+    given: str | None,
+    environ: Mapping[str, str],
+    values: Mapping[str, Any],
+    folder: Path,
+) -> str:
+    """The setting of this name, one of a few words or ""; raises ConfigError that names its source."""
+    [setting] = [each for each in SETTINGS if each.name == name]
+    found, source = _find(setting, given, environ, values, folder)
+    if found not in (*known, ""):
+        raise ConfigError(f"{source}: {setting.key} is {found!r}, expected {' or '.join(known)}.")
+    return str(found)
 
 
 def _find(
@@ -228,3 +337,15 @@ def address_fault(text: str) -> str | None:
     if address_of(text) is not None:
         return None
     return f'"{text}" is no address to listen at. Write HOST:PORT: 127.0.0.1:8020, or 0.0.0.0:8020 for all interfaces.'
+
+
+def heartbeat_fault(url: str) -> str | None:
+    """What is wrong with an address for heartbeats, as the rest of a sentence without it; None if nothing."""
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if is_good and url.isascii() and url.isprintable() and " " not in url:
+        return None
+    return "holds no address for heartbeats: write https://HOST/PATH, as the service that watches it shows it."

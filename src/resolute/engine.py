@@ -229,10 +229,12 @@ class RunView:
         trigger: what started it: "manual", "schedule:…", "webhook:…", "job:…", "client".
         waiting_for: what a waiting run waits for, in words.
         due_at: when it goes on by itself, None when something else has to happen.
+        error: what it has failed with; of a pruned run, that the rest is gone.
         error_key: the node or step that failed it.
         stopping: why it is being ended before its time, "" while it is not.
         retries: how often it was taken up again after it had failed.
         deadline_at: when its time is over, None for a flow without a time limit.
+        pruned_at: when its journal and output were pruned; None while they are there.
         nodes: its journal in order, only where it was asked for.
     """
 
@@ -252,6 +254,7 @@ class RunView:
     retries: int = 0
     deadline_at: datetime | None = None
     nodes: tuple[NodeView, ...] = field(default=())
+    pruned_at: datetime | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -273,7 +276,7 @@ class Engine(Protocol):
     async def start(
         self, flow: str, input: JsonValue = None, *, run_id: str | None = None, trigger: str = "client"
     ) -> RunView:
-        """A run that is on disk: a new one, or the one that has this id already.
+        """A run that is on disk: a new one, or the one that has this id already, also for 30 days after it was pruned.
 
         Raises:
             RunConflict: the id belongs to a run of another flow or input.
@@ -281,11 +284,11 @@ class Engine(Protocol):
         ...
 
     async def result(self, run_id: str, timeout: timedelta | None = None) -> RunView:
-        """The run once it has finished; raises RunNotFound, TimeoutError."""
+        """The run once it has finished; raises RunNotFound, RunPruned, TimeoutError."""
         ...
 
     async def get(self, run_id: str) -> RunView:
-        """The run with its journal; raises RunNotFound."""
+        """The run with its journal; raises RunNotFound, RunPruned."""
         ...
 
     async def runs(self, query: RunQuery) -> Sequence[RunView]:

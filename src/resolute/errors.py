@@ -11,7 +11,8 @@
     │  └─ InputError, OutputError, AttemptTimeout, NodeMisuse
     ├─ RunFailed        what `Run.result()` raises for a run that did not succeed
     └─ EngineError
-       └─ RunNotFound, RunConflict, ReplayMismatch, StoreDamaged, StoreError (StoreOwned, StoreUnavailable, StoreBroken)
+       └─ RunNotFound (RunPruned), RunConflict, ReplayMismatch, StoreDamaged,
+          StoreError (StoreOwned, StoreUnavailable, StoreBroken)
 
 Texts follow one order: what happened, what was expected, how to fix it.
 """
@@ -145,6 +146,10 @@ class EngineError(ResoluteError):
 
 class RunNotFound(EngineError):
     """No run has this id."""
+
+
+class RunPruned(RunNotFound):
+    """The run with this id has ended and was pruned: how it ended is known, its journal and output are gone."""
 
 
 class RunConflict(EngineError):

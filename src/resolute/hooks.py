@@ -63,6 +63,10 @@ class Hooks:
     def __bool__(self) -> bool:
         return bool(self._hooks)
 
+    def add(self, hook: Hook) -> None:
+        """Tell this hook too, after the others."""
+        self._hooks = (*self._hooks, hook)
+
     def tell(self, events: Iterable[RunEvent]) -> None:
         """Call the hooks; those that are coroutine functions go on in the background."""
         for event in events:

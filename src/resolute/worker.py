@@ -8,27 +8,33 @@ import logging
 import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from resolute.calls import JobRunner, handlers
 from resolute.client import Client
-from resolute.config import Settings, WorkerConfig, load_settings, store_path
+from resolute.config import HEARTBEAT_URL, Settings, WorkerConfig, heartbeat_fault, load_settings, store_path
 from resolute.cron import ticks_after
 from resolute.engines.embedded.engine import EmbeddedEngine
+from resolute.engines.embedded.failure_notice import notice_flow, notice_problems
 from resolute.engines.embedded.files import POLL_S
 from resolute.engines.embedded.memory import MemoryStore
 from resolute.engines.embedded.owner import Owner, holder
+from resolute.engines.embedded.retention import Rule
 from resolute.engines.embedded.socket import SocketServer, socket_path
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import Store
 from resolute.errors import ConfigError, StoreError, StoreOwned
+from resolute.health import Health
 from resolute.hooks import Hook
+from resolute.model.activity import Node
 from resolute.model.recipe import Flow, with_children
 from resolute.ports import Ports, open_providers
 from resolute.providers.base import Provider
+from resolute.secrets import lookup
+from resolute.server.operations import Route, health_routes, metrics_routes, operations, operations_problems
 from resolute.server.reception import has_webhooks, reception, reception_problems
 from resolute.service_manager import ServiceManager
 from resolute.startcheck import start_problems
@@ -62,8 +68,12 @@ class Worker:
         providers: the accounts that their nodes use.
         hooks: functions that are called with each `RunEvent` once it is on disk; an error in one is logged and
             counted, and the run goes on.
+        on_failure: a node that is run, as a run of its own, for each run that fails or needs attention, and for ticks
+            that are missed; its `input_data()` is a `FailureNotice`.
 
     Attributes:
+        dashboard_url: where health and metrics are shown, "http://HOST:PORT"; None while it is not up or has no such
+            address.
         webhooks_url: where deliveries are received, "http://HOST:PORT"; None while it is not up or has no webhooks.
     """
 
@@ -74,17 +84,20 @@ class Worker:
         flows: Iterable[Flow],
         providers: Iterable[Provider] = (),
         hooks: Iterable[Hook] = (),
+        on_failure: Node[Any] | None = None,
         ports: Ports | None = None,
     ) -> None:
         self.config = config or WorkerConfig()
         self.flows = with_children(flows)
         self.hooks = tuple(hooks)
+        self.on_failure = on_failure
         self.providers = tuple(providers)
         self.ports = ports or Ports()
         self.store_address: str | None = self.config.engine
         self._hurry = asyncio.Event()
         self._stop: asyncio.Event | None = None
         self.webhooks_url: str | None = None
+        self.dashboard_url: str | None = None
         self._stack = AsyncExitStack()
         self._engine: EmbeddedEngine | None = None
         self._client: Client | None = None
@@ -145,6 +158,7 @@ class Worker:
             f"{len(self.flows)} flows ({', '.join(flow.name for flow in self.flows)})",
             "store in memory, gone when it ends" if path is None else f"store {path}",
             *(["webhooks at " + self.webhooks_url] if self.webhooks_url else []),
+            *(["dashboard at " + self.dashboard_url] if self.dashboard_url else []),
             *(f"next {name} at {at:%Y-%m-%d %H:%M:%S} UTC" for at, name in ticks[:TICKS_TOLD]),
         ]
         return "; ".join(parts)
@@ -152,6 +166,14 @@ class Worker:
     @property
     def _settings(self) -> Settings:
         return load_settings(store=self.store_address, environ=self.ports.environ)
+
+    @property
+    def rule(self) -> Rule:
+        """Which finished runs it keeps: its own settings, or else those in force."""
+        settings, config = self._settings, self.config
+        days = settings.keep_days if config.keep_days is None else config.keep_days
+        runs = settings.keep_runs if config.keep_runs is None else config.keep_runs
+        return Rule(timedelta(days=days) if days else None, runs or None)
 
     @property
     def engine(self) -> EmbeddedEngine:
@@ -186,11 +208,18 @@ class Worker:
                 environ=self.ports.environ,
                 max_concurrent=self.config.max_concurrent,
                 hooks=self.hooks,
+                on_failure=self.on_failure,
             )
+            health = Health(engine, path)
+            shown = operations(
+                self._routes(engine, health), self._dashboard_address, self.ports.secrets, self.config.grace
+            )
+            dashboard_url = await stack.enter_async_context(shown)
             opened_later = await stack.enter_async_context(AsyncExitStack())
             jobs = JobRunner(engine, self.ports, opened_later, settings.folder)
             await engine.open()
             stack.push_async_callback(engine.close, self.config.grace, self._hurry)
+            engine.retain(self.rule)
             if path is not None and owner is not None:
                 server = SocketServer(socket_path(path), handlers(engine, jobs))
                 await server.start()
@@ -198,6 +227,8 @@ class Worker:
                 owner.announce(str(server.path))
             received = reception(engine, self.flows, self._webhooks_address, self.ports, self.config.grace)
             self.webhooks_url = await stack.enter_async_context(received)
+            await self._begin_heartbeats(health, stack)
+            self.dashboard_url = dashboard_url
             self._engine = engine
             self._stack = stack.pop_all()
         return self
@@ -207,7 +238,41 @@ class Worker:
     ) -> None:
         await self._stack.aclose()
         self._engine = None
-        self.webhooks_url = None
+        self.webhooks_url = self.dashboard_url = None
+
+    def _routes(self, engine: EmbeddedEngine, health: Health) -> dict[str, Route]:
+        """What is shown to whoever runs the worker; nothing is counted where nothing is shown."""
+        return {**health_routes(health), **metrics_routes(engine)} if self._dashboard_address else {}
+
+    async def _begin_heartbeats(self, health: Health, stack: AsyncExitStack) -> None:
+        """Tell an address outside again and again that all is well, if there is one."""
+        url = self._heartbeat_url
+        if not url:
+            return
+        from resolute.dead_mans_switch import DeadMansSwitch  # who sends none does not pay for an HTTP client
+
+        self.ports.secrets.remember(url)
+        await stack.enter_async_context(DeadMansSwitch(url, self._heartbeat_every, health.look))
+
+    @property
+    def all_flows(self) -> tuple[Flow, ...]:
+        """The flows, and the one by which failures are told."""
+        notices = (notice_flow(self.on_failure),) if isinstance(self.on_failure, Node) else ()
+        return (*self.flows, *notices)
+
+    @property
+    def _dashboard_address(self) -> str:
+        """Where health and metrics are shown, "" when nothing says so."""
+        return self.config.dashboard or self._settings.dashboard
+
+    @property
+    def _heartbeat_url(self) -> str:
+        """What is asked while all is well, "" when nothing says so; raises ConfigError."""
+        return self.config.heartbeat_url or lookup(HEARTBEAT_URL, self.ports.environ) or ""
+
+    @property
+    def _heartbeat_every(self) -> timedelta:
+        return self.config.heartbeat_every or timedelta(seconds=self._settings.heartbeat_every)
 
     @property
     def _webhooks_address(self) -> str:
@@ -220,12 +285,31 @@ class Worker:
         """What only the worker can know to be missing or wrong, all of it, a sentence each.
 
         Args:
-            receives: whether webhooks are to be received; a run by hand needs none of it.
+            receives: whether it is to run as a worker, which receives, shows and tells; a run by hand needs none of it.
         """
-        found = start_problems(self.flows, self.providers, self.ports.environ, receives=receives)
+        flows = self.all_flows if receives and self.flows else self.flows
+        found = start_problems(flows, self.providers, self.ports.environ, receives=receives)
         if receives:
+            if self.on_failure is not None:
+                found.extend(notice_problems(self.on_failure))
             found.extend(reception_problems(self.flows, self._webhooks_address))
+            found.extend(operations_problems(self._dashboard_address, self.ports.environ))
+            found.extend(self._heartbeat_problems())
         return list(dict.fromkeys([*self.config.problems(), *found]))
+
+    def _heartbeat_problems(self) -> list[str]:
+        """Why no heartbeats could be sent, a sentence each."""
+        try:
+            url = self._heartbeat_url
+        except ConfigError as error:
+            return [str(error)]
+        if not url:
+            return []
+        fault = heartbeat_fault(url)
+        found = [f"{HEARTBEAT_URL} {fault}"] if fault and not self.config.heartbeat_url else []
+        if not self._heartbeat_every:
+            found.append("RESOLUTE_HEARTBEAT_EVERY must be more than 0 seconds, such as 60.")
+        return found
 
 
 class _Stopped(Exception):

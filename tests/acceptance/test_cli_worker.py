@@ -138,7 +138,19 @@ def test_json_log_is_an_object_on_each_line(desk: Desk) -> None:
     assert set(first) == {"time", "level", "logger", "message"}
     desk("run", "chatty", "--run-id", "seven")
     line = json.loads(worker.wait_for_line("the token is"))
-    assert (line["level"], line["run"], line["node"]) == ("warning", "seven", "tell")
+    assert (line["level"], line["run"], line["position"]) == ("warning", "seven", "tell")
+
+
+def test_log_format_is_taken_from_option_and_variable(desk: Desk) -> None:
+    """Every line is an object, with the run also where only the library spoke of it."""
+    desk.environ["RESOLUTE_LOG_FORMAT"] = "json"
+    assert not up(desk, "--log-format", "human", "--store", "memory:").wait_for_line("is up").startswith("{")
+    worker = up(desk, "--verbose")
+    desk("run", "chatty", "--run-id", "seven")
+    worker.wait_for_line("failed at tell")
+    worker.signal(signal.SIGTERM)
+    lines = [json.loads(line) for line in worker.end().err.splitlines()]
+    assert [line["flow"] for line in lines if "failed at tell" in line["message"]] == ["chatty"]
 
 
 def test_everything_that_is_missing_is_told_at_once(desk: Desk) -> None:

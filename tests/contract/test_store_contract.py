@@ -419,7 +419,7 @@ async def test_runs_that_wait_for_their_turn(store: Store) -> None:
 
 
 async def test_pruned_run_is_gone_with_all_that_was_its_own(opening: Opening) -> None:
-    """Its id is known until it is forgotten; its number is never given again; the incident log stays."""
+    """Its id is known until it is forgotten, never when something was sent under it; its number is not given again."""
     first, digest = opening(), digest_of(LARGE)
     await first.open()
     ended = run(7, status="succeeded", finished_at=NOW)
@@ -435,11 +435,22 @@ async def test_pruned_run_is_gone_with_all_that_was_its_own(opening: Opening) ->
     assert (await first.load(7), await first.load(6)) == ((run(7, id="another"), []), (run(6), [entry(6, 1)]))
     assert await first.pruned("run7") is not None
     await first.commit([run(7, id="another", status="failed"), Prune(7, NOW), Forget(later + timedelta(seconds=1))])
-    assert (await first.pruned("run7"), await first.pruned("another")) == (None, None)
+    assert await first.pruned("another") is None
+    assert await first.pruned("run7") is not None
     await first.close()
     second = opening()
     assert (await second.open()).next_run_no == 8
     await second.close()
+
+
+async def test_whose_an_id_is(store: Store) -> None:
+    """The run that has it, else the pruned one that had it, else nobody's."""
+    await store.commit([run(1, status="failed", finished_at=NOW), run(2), Prune(1, NOW)])
+    assert await store.known("run1") == PrunedRun("run1", 1, "d", "failed", NOW, NOW)
+    assert await store.known("run2") == run(2)
+    assert await store.known("run3") is None
+    await store.commit([run(3, id="run1")])
+    assert await store.known("run1") == run(3, id="run1")
 
 
 @pytest.mark.parametrize(
@@ -469,19 +480,22 @@ async def test_prunable_runs_by_age_and_by_number(store: Store) -> None:
     assert await store.prunable(NOW + 3 * hour, 1, 4) == [2, 3, 4, 6]
     assert await store.prunable(None, 0, 99) == [2, 4, 6, 8, 1, 3, 5, 7, 10]
     assert await store.prunable(None, None, 9) == []
+    assert await store.prunable(NOW + 3 * hour, 3, 9, "flow1") == [3, 1]
 
 
 async def test_runs_that_something_needs_are_not_prunable(store: Store) -> None:
-    """Not while a row of the incident log still matters, nor while the parent may ask for its child's answer."""
+    """Not while a row of the incident log still matters, nor while the parent or a child of it goes on."""
     ended = {"status": "succeeded", "finished_at": NOW}
     matter: list[dict[str, Any]] = [{"status": "pending"}, {"status": "sending"}, {"is_open": True}, {"repeat_at": NOW}]
     rows = [row(id, **({"status": "accepted", "run_id": f"run{id}"} | more)) for id, more in enumerate(matter, 1)]
     await store.commit([*(run(no, **ended) for no in range(1, 6)), *rows, row(5, run_id="run5", status="accepted")])
     parents = [run(6, status="waiting"), run(7, status="needs_attention"), run(8, **ended)]
     await store.commit([*parents, *(run(no, trigger=f"{CHILD_OF}{no - 4}", **ended) for no in range(10, 14))])
+    await store.commit([run(20, **ended), run(21, id="run20/a", trigger=f"{CHILD_OF}20"), run(22, **ended)])
+    await store.commit([run(23, id="run22/a", trigger=f"{CHILD_OF}22", **ended)])
     later = NOW + timedelta(hours=1)
-    assert await store.prunable(later, None, 99) == [5, 8, 12, 13]
-    assert await store.prunable(None, 0, 99) == [5, 8, 12, 13]
+    assert await store.prunable(later, None, 99) == [5, 8, 12, 13, 22, 23]
+    assert await store.prunable(None, 0, 99) == [5, 8, 12, 13, 22, 23]
 
 
 async def test_store_object_is_opened_once(store: Store) -> None:

@@ -32,6 +32,7 @@ from resolute.engines.embedded.store import (
 from resolute.errors import StoreDamaged
 from tests.contract.rows import NOW, entry, row, run
 
+IDS = {no: f"run{no}" for no in range(1, 6)} | {6: "run1/6"}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 TIMES = st.integers(-5, 5).map(lambda s: NOW + timedelta(seconds=s))
 RUNS = st.builds(
@@ -46,7 +47,7 @@ RUNS = st.builds(
     trigger=st.sampled_from(["t", "child:1", "child:2"]),
     scheduled=st.booleans(),
     after_no=st.integers(0, 2),
-).map(lambda made: replace(made, flow=f"flow{made.no % 2}"))
+).map(lambda made: replace(made, id=IDS[made.no], flow=f"flow{made.no % 2}"))
 ENTRIES = st.builds(
     entry, st.integers(1, 6), st.integers(1, 4), status=st.sampled_from(["running", "done"]), output=TEXTS
 )
@@ -100,11 +101,17 @@ async def seen(store: Store) -> list[Any]:
         [await large(store, no, digest_of(text)) for no in (1, 2) for text in "ab"],
         [await store.ticks(), await store.in_turn()],
         [await store.latest_unfinished(flow, trigger) for flow in ("flow0", "flow1") for trigger in ("t", "child:1")],
-        [await store.pruned(f"run{no}") for no in range(1, 7)],
-        [await store.prunable(before, keep, limit) for before in (None, NOW) for keep in (None, 1) for limit in (2, 9)],
+        [await store.pruned(id) for id in IDS.values()],
+        [
+            await store.prunable(before, keep, limit, flow)
+            for before in (None, NOW)
+            for keep in (None, 1)
+            for limit in (2, 9)
+            for flow in (None, "flow0")
+        ],
     ]
-    for no in range(1, 7):
-        if await store.find(f"run{no}") is not None:
+    for no, id in IDS.items():
+        if await store.find(id) is not None:
             answers.append(await store.load(no))
     return answers
 

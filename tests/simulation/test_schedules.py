@@ -218,6 +218,22 @@ def test_clock_set_back_an_hour_runs_no_tick_twice(caplog: pytest.LogCaptureFixt
     assert [line.rpartition("next run is at ")[2] for line in told] == ["2026-03-02 11:10:00 UTC"]
 
 
+def test_ticks_that_come_again_after_they_were_missed_have_their_runs() -> None:
+    """The clock was an hour ahead for a while, and is set right."""
+    rig = Rig(1, [ticking(catch_up="skip")])
+
+    async def program() -> None:
+        await rig.up()
+        await rig.wait(minutes=1)
+        rig.clock.shift(timedelta(minutes=63))
+        await rig.wait(minutes=1)
+        rig.clock.shift(timedelta(minutes=-63))
+        await rig.wait(minutes=30)
+
+    rig.run(program)
+    assert times(rig) == ["10:10", "10:20", "10:30"]
+
+
 def test_two_schedules_of_a_flow_may_tick_at_once() -> None:
     """The first one's runs keep the name that they had alone; each other one has a mark of its own."""
     made = flow("f").triggered_by(schedule("*/10 * * * *"), schedule("0 * * * *"), manual()).then(one()).build()

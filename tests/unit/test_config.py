@@ -34,7 +34,11 @@ def test_command_line_goes_before_environment_before_file(tmp_path: Path) -> Non
     [
         ("store = 1\n", "store is 1, expected a text"),
         ("jobs = [1]\n", "expected a list of paths"),
-        ("stor = 'x'\n", "holds stor, which is not known. Known: jobs, module, store"),
+        (
+            "stor = 'x'\n",
+            "holds stor, which is not known. Known: ",
+        ),
+        ("log_format = 'xml'\n", "log_format is 'xml', expected human or json"),
         ("store\n", "is not TOML"),
     ],
 )
@@ -76,8 +80,48 @@ def test_address_that_is_none_shows_how_to_write_one(address: str) -> None:
         store_path(address, Path("/folder"))
 
 
-@pytest.mark.parametrize("config", [WorkerConfig(max_concurrent=0), WorkerConfig(grace=timedelta(seconds=-1))])
+@pytest.mark.parametrize(
+    "config",
+    [
+        WorkerConfig(max_concurrent=0),
+        WorkerConfig(grace=timedelta(seconds=-1)),
+        WorkerConfig(dashboard="8030"),
+        WorkerConfig(heartbeat_url="hc.example/secret"),
+        WorkerConfig(heartbeat_url="https://hc.example/a secret"),
+        WorkerConfig(heartbeat_every=timedelta(0)),
+        WorkerConfig(heartbeat_every=timedelta(days=2)),
+    ],
+)
 def test_worker_config_tells_what_is_wrong(config: WorkerConfig) -> None:
     """Making one never fails; the worker's start tells."""
-    assert config.problems()
+    [problem] = config.problems()
+    assert "secret" not in problem
     assert not WorkerConfig().problems()
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "expected"),
+    [
+        ("", {}, (90, 0)),
+        ("keep_days = 7\nkeep_runs = 500\n", {}, (7, 500)),
+        ('keep_days = "0.5"\n', {"RESOLUTE_KEEP_RUNS": " 20 "}, (0.5, 20)),
+        ("keep_days = 7\n", {"RESOLUTE_KEEP_DAYS": "0"}, (0, 0)),
+    ],
+)
+def test_retention_is_numbers(tmp_path: Path, text: str, environ: dict[str, str], expected: tuple[float, int]) -> None:
+    """In TOML as a number or a text, in the environment as a text."""
+    (tmp_path / "resolute.toml").write_text(text)
+    settings = load_settings(environ=environ, folder=tmp_path)
+    assert (settings.keep_days, settings.keep_runs) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["keep_days = true", "keep_days = -1", "keep_days = nan", 'keep_runs = "many"', "keep_runs = 1.5"]
+)
+def test_retention_that_is_no_number_names_the_file(tmp_path: Path, text: str) -> None:
+    """With what was expected; nothing is pruned by a guess."""
+    (tmp_path / "resolute.toml").write_text(text)
+    with pytest.raises(
+        ConfigError, match=r"resolute\.toml: keep_(days|runs) is .*, expected a (whole )?number from 0 to"
+    ):
+        load_settings(environ={}, folder=tmp_path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from resolute import Flow, Worker, WorkerConfig, activity, env, flow, manual, secret
+from resolute import Flow, RunFailed, Worker, WorkerConfig, activity, env, flow, input_data, manual, output, secret
 from resolute.errors import ConfigError, StoreError
 from resolute.ports import Ports
 from resolute.providers import pagerduty
@@ -97,3 +99,44 @@ async def test_worker_in_memory_runs_flows() -> None:
         assert await run.result() == {"look": "db"}
     with pytest.raises(StoreError, match="not running"):
         _ = worker.client
+
+
+@activity
+def tell(error: str) -> str:
+    return error
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (tell, "Worker(on_failure=...) takes a node, not <activity tell>: call the activity."),
+        (
+            tell(error=input_data("eror")),
+            'Worker(on_failure=...): "tell(error=...)" reads input_data("eror"): FailureNotice',
+        ),
+        (
+            tell(error=output("page.error")),
+            'Worker(on_failure=...): "tell(error=...)" reads output("page.error"), which no',
+        ),
+        (tell(error=secret("TOKEN")), 'Node "tell" needs the secret TOKEN'),
+        (pagerduty.trigger_event(summary="s", severity="error"), 'The provider pagerduty is used by "trigger_event"'),
+        (look_again(host="db"), 'Two functions are named "look"'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_node_that_cannot_tell_of_a_failure_is_told_at_the_start(node: Any, told: str) -> None:
+    """And not when something has failed."""
+    assert any(problem.startswith(told) for problem in Worker(flows=[looking()], on_failure=node).problems())
+
+
+async def test_worker_tells_of_a_failure_with_the_node_it_was_given() -> None:
+    """As a run that can be seen."""
+    node = tell(error=input_data("summary"))
+    async with Worker(
+        WorkerConfig(engine="memory:"), flows=[looking(host=input_data("host"))], on_failure=node
+    ) as worker:
+        run = await worker.client.start("looking", run_id="r")
+        with pytest.raises(RunFailed):
+            await run.result()
+        [notice] = await worker.client.runs(flow="~worker-failure")
+        assert "Run r of looking failed at look: " in (await worker.client.run(notice.id).result())["tell"]

@@ -86,7 +86,7 @@ def _check_runs(common: Common, made: Worker) -> list[FlowCheck]:
         if done and not done % TOLD_EVERY:
             screen.draw([f"{done:,} of {total:,} unfinished runs looked at"])
 
-    checks = run_to_end(check_runs(made.flows, ReadOnlyStore(path), progress))
+    checks = run_to_end(check_runs(made.all_flows, ReadOnlyStore(path), progress))
     screen.clear()
     return checks
 

@@ -39,8 +39,10 @@ COMMANDS: Final = {
     "flows": ("resolute.cli.flows:flows", "List, show, draw or check the flows of a module."),
     "schedule": ("resolute.cli.schedule:schedule", "Show, pause, resume or fire what starts by itself."),
     "incidents": ("resolute.cli.incidents:incidents", "Show what was sent to PagerDuty, and what came of it."),
+    "pagerduty": ("resolute.cli.pagerduty:pagerduty", "Page, acknowledge, resolve and look things up by hand."),
     "backup": ("resolute.cli.backup:backup", "Copy the store, also while a worker writes it."),
     "doctor": ("resolute.cli.doctor:doctor", "Find the commonest mistakes of an installation, and their fixes."),
+    "health": ("resolute.cli.health:health", "Ask the running worker whether it is well."),
     "jobs": ("resolute.cli.jobs:jobs", "List or show the jobs in this folder."),
     "simulator": ("resolute.cli.simulator:simulator", "Serve a local PagerDuty to try things on."),
 }

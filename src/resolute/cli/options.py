@@ -20,6 +20,7 @@ class Common:
         json: print for programs.
         debug: print the traceback of an error.
         verbose: log more.
+        log_format: how log lines look, "human" or "json"; None takes it from the settings.
         scrub: takes secrets out of a text; a command that reads secrets sets it.
     """
 
@@ -28,6 +29,7 @@ class Common:
     json: bool = False
     debug: bool = False
     verbose: bool = False
+    log_format: str | None = None
     scrub: Callable[[str], str] = field(default=lambda text: text, repr=False)
 
 
@@ -52,6 +54,13 @@ def common_options() -> list[click.Option]:
         value("store", "ADDRESS", "The store: sqlite:///PATH (default sqlite:///resolute.db), or memory:."),
         flag("json", "Print for programs: a list is one JSON array."),
         flag("verbose", "Log more, on stderr.", "-v"),
+        click.Option(
+            ["--log-format", f"{_OURS}log_format"],
+            type=click.Choice(["human", "json"]),
+            expose_value=False,
+            callback=_keep,
+            help="How log lines look; json with --json.",
+        ),
         flag("debug", "Print the traceback of an error."),
     ]
 

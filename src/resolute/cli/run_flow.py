@@ -64,7 +64,7 @@ def run_flow(common: Common, call: FlowCall) -> int:
         raise ConfigError("\n".join([f"{flow.name} cannot run:", *(f"  - {problem}" for problem in problems)]))
     ports = made.ports
     common.scrub = ports.secrets.scrub
-    set_up_logging(common.scrub, as_json=common.json, verbose=common.verbose, quiet=not common.verbose)
+    set_up_logging(common, quiet=not common.verbose)
     run_id = new_id(ports.clock, ports.randomness) if call.run_id is None else call.run_id
     shows_progress = sys.stderr.isatty()
     started: list[str] = []

@@ -9,7 +9,7 @@ from typing import Final
 
 from resolute.engine import RunQuery, RunView
 from resolute.engines.embedded.files import FileEngine
-from resolute.errors import EngineError, RunNotFound
+from resolute.errors import EngineError, RunNotFound, RunPruned
 
 #: Newest runs among which an id is looked for that is not given in full.
 LOOKED_AT: Final = 1000
@@ -31,6 +31,8 @@ async def find_run(engine: FileEngine, given: str) -> RunView:
     """
     try:
         return await engine.look(given)
+    except RunPruned:
+        raise
     except RunNotFound as error:
         ids = [run.id for run in await engine.runs(RunQuery(limit=LOOKED_AT))]
         found = _meant(given, ids)

@@ -62,8 +62,8 @@ def run_job(common: Common, asked: JobCall) -> int:
     """Run it and print its answer; the exit code. On stdout there is one line of JSON, whatever happens."""
     ports = Ports()
     common.scrub = ports.secrets.scrub
-    set_up_logging(common.scrub, as_json=common.json, verbose=common.verbose, quiet=not common.verbose)
     try:
+        set_up_logging(common, quiet=not common.verbose)
         return _run(common, asked, ports)
     except KeyboardInterrupt:
         print_json({"name": "Interrupted", "value": "The job was interrupted; it is not sent later."})

@@ -16,7 +16,7 @@ STATUSES: Final = ("queued", "running", "waiting", "succeeded", "failed", "cance
 
 @click.group()
 def runs() -> None:
-    """List runs, show what one has done, and cancel, retry or answer one.
+    """List runs, show what one has done, cancel, retry or answer one, and prune those that are over.
 
     RUN is the id of a run. Of an id that Resolute made, 6 characters of its beginning or end are enough.
     """
@@ -116,3 +116,25 @@ def signal_run(
     outcome: SignalOutcome = "approved" if approve else "rejected"
     asked = runs_orders.Answer(gate, outcome, by, reason, data, data_file)
     return runs_orders.signal_run(common, run_id, asked, wait=wait)
+
+
+@runs.command("prune")
+@click.option("--older-than", metavar="TIME", help="Runs that ended longer ago: 30d, 12h, 8w.")
+@click.option("--keep", type=click.IntRange(0, 10**9), metavar="N", help="Runs beyond the newest N of their flow.")
+@click.option("--flow", metavar="FLOW", help="Only runs of this flow.")
+@click.option("--dry-run", is_flag=True, help="Say how many they are, and change nothing.")
+@click.option("--vacuum", is_flag=True, help="Make the file smaller afterwards; needs the store without a worker.")
+@click.pass_obj
+def prune_runs(
+    common: Common, older_than: str | None, keep: int | None, flow: str | None, dry_run: bool, vacuum: bool
+) -> int:
+    """Take finished runs out of the store with their journals. Rows of the incident log stay.
+
+    With --older-than and --keep, runs go that either of them names; with neither, those that the settings keep_days
+    and keep_runs name, as a worker does it by itself. A run stays while it is unfinished, needs attention, has a page
+    that is open or on its way, or has a parent or child that is unfinished.
+    """
+    from resolute.cli import runs_prune
+
+    length = None if older_than is None else runs_prune.duration(older_than)
+    return runs_prune.prune_runs(common, runs_prune.Asked(length, keep, flow, dry_run, vacuum))

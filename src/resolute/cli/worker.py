@@ -23,5 +23,5 @@ def worker(common: Common, module: str | None) -> None:
     if common.store:
         made.store_address = common.store
     common.scrub = made.ports.secrets.scrub
-    set_up_logging(common.scrub, as_json=common.json, verbose=common.verbose)
+    set_up_logging(common)
     made.run()

@@ -8,6 +8,7 @@ from resolute.doctor import configuration, machine, store
 from resolute.doctor.account import Network
 from resolute.doctor.finding import RESULTS, Finding, Named, warning
 from resolute.doctor.subject import Subject
+from resolute.doctor.worker_health import health
 
 Check = Callable[[Subject], list[Finding]]
 
@@ -28,6 +29,7 @@ def checks(network: Network) -> dict[str, Check]:
         "schema": store.schema,
         "permissions": store.permissions,
         "owner": store.owner,
+        "health": health,
         "disk": machine.disk,
         "addresses": network.addresses,
         "REST key": network.rest_key,

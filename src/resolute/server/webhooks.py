@@ -100,6 +100,7 @@ class Webhooks:
         if answer is None:
             log.info("POST %s: the sender went away", path)
             return
+        self._engine.core.webhook_answers[answer.status] += 1
         shown = path if path in self._routes else "an unknown path"  # what was asked for may be anything
         method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PUT") else "other method"
         log.info("%s %s: %d%s", method, shown, answer.status, f", run {answer.run_id}" if answer.run_id else "")

@@ -20,6 +20,8 @@ from resolute.clock import monotonic
 
 T = TypeVar("T")
 
+#: Timers no further apart are run together.
+RESOLUTION_S: Final = 1e-7
 START: Final = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
 
@@ -57,6 +59,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _NoWait()
         super().__init__(selector)
         selector.loop = self
+        # asyncio runs a timer once it lies less than this ahead. Of the machine's own 1 ns nothing is left beside the
+        # number of seconds after 194 days, and no timer would ever be run again.
+        self._clock_resolution = RESOLUTION_S
         self._virtual_s = 0.0
         self._outside = 0
         self._threads = set(threading.enumerate())

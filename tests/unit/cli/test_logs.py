@@ -1,57 +1,71 @@
-"""Logging of commands: one line a record, and no secret in it."""
+"""Logging of commands: the format that was asked for, on stderr."""
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
+from pathlib import Path
 
-from resolute.cli.logs import JsonFormatter, LineFormatter
+import pytest
+
+from resolute.cli.logs import set_up_logging
+from resolute.cli.options import Common
+from resolute.errors import ConfigError
 from resolute.secrets import Secrets
 
 
-def record(
-    message: str = "sent with %s", *args: object, error: Exception | None = None, **extra: str
-) -> logging.LogRecord:
-    info = None
-    if error is not None:
-        try:
-            raise error
-        except Exception:  # any error may be logged
-            info = sys.exc_info()
-    made = logging.LogRecord("resolute.run", logging.WARNING, __file__, 1, message, args, info)
-    made.created = 1772359200.25
-    vars(made).update(extra)
-    return made
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory, and no handler of pytest, which logging would close."""
+    monkeypatch.chdir(tmp_path)
+    logging.getLogger().handlers.clear()
+    return tmp_path
 
 
-def secrets() -> Secrets:
+def logged(common: Common, capsys: pytest.CaptureFixture[str]) -> str:
+    """The line of a warning."""
+    set_up_logging(common)
+    logging.getLogger("a.library").warning("it is late")
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "file", "as_json", "expected"),
+    [
+        (None, "", "", False, "human"),
+        (None, "", "", True, "json"),
+        (None, "", "json", False, "json"),
+        (None, "human", "json", True, "human"),
+        ("json", "human", "human", False, "json"),
+    ],
+)
+def test_option_goes_before_variable_before_file_before_json(
+    option: str | None, variable: str, file: str, as_json: bool, expected: str, folder: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Where nothing says how lines look, --json does."""
+    monkeypatch.setenv("RESOLUTE_LOG_FORMAT", variable)
+    (folder / "resolute.toml").write_text(f'log_format = "{file}"\n' if file else "")
+    line = logged(Common(json=as_json, log_format=option), capsys)
+    assert line.startswith("{") == (expected == "json")
+    assert "it is late" in (json.loads(line)["message"] if expected == "json" else line)
+
+
+def test_unknown_format_is_told_with_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the formats that there are."""
+    monkeypatch.setenv("RESOLUTE_LOG_FORMAT", "xml")
+    with pytest.raises(ConfigError, match="RESOLUTE_LOG_FORMAT: log_format is 'xml', expected human or json"):
+        set_up_logging(Common())
+
+
+def test_lines_of_other_libraries_are_scrubbed_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every logger comes by the same filters."""
     known = Secrets({})
     known.remember("hunter2hunter2")
-    return known
-
-
-def test_line_holds_time_level_message_run_and_node() -> None:
-    """In UTC, so that lines of two machines can be laid side by side."""
-    line = LineFormatter(secrets().scrub).format(record("sent with %s", "hunter2hunter2", run="one", node="page"))
-    assert line == "2026-03-01 10:00:00 WARNING  sent with •••• [one page]"
-
-
-def test_json_line_is_an_object() -> None:
-    """With run and node where there are any."""
-    line = JsonFormatter(secrets().scrub).format(record("sent with %s", "hunter2hunter2", run="one"))
-    assert json.loads(line) == {
-        "time": "2026-03-01T10:00:00.250+00:00",
-        "level": "warning",
-        "logger": "resolute.run",
-        "message": "sent with ••••",
-        "run": "one",
-    }
-
-
-def test_traceback_is_scrubbed_too() -> None:
-    """An exception may repeat what it was given."""
-    for form in (LineFormatter(secrets().scrub), JsonFormatter(secrets().scrub)):
-        text = form.format(record("failed", error=ValueError("hunter2hunter2 was refused")))
-        assert "hunter2" not in text
-        assert "was refused" in text
+    set_up_logging(Common(scrub=known.scrub, verbose=True))
+    logging.getLogger("httpx2").info("HTTP Request: POST %s", "https://host/hunter2hunter2")
+    logging.getLogger("uvicorn.error").error("refused", exc_info=ValueError("hunter2hunter2"))
+    told = capsys.readouterr().err
+    assert "hunter2" not in told
+    assert "https://host/••••" in told
+    assert "ValueError: ••••" in told

@@ -24,6 +24,14 @@ def test_a_day_passes_without_waiting(loop: VirtualLoop) -> None:
     assert clock.now() == START + timedelta(days=1)
 
 
+def test_time_goes_on_after_a_year(loop: VirtualLoop) -> None:
+    """Beside so many seconds the resolution of the machine's clock is nothing, and a timer would never be due."""
+    loop.jump(2.0**25)
+    run_virtual(loop, asyncio.wait_for(asyncio.sleep(1), 60))
+    loop.close()
+    assert loop.time() == 2.0**25 + 1
+
+
 def test_timers_fire_in_the_order_of_their_times(loop: VirtualLoop) -> None:
     """Whatever the order in which they were set."""
     seen: list[int] = []

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from resolute.clock import Clock, Randomness
-from resolute.engine import RunView
+from resolute.engine import Fault, RunView
 from resolute.engines.embedded.limits import Limits
-from resolute.engines.embedded.store import PutMemory, Store
+from resolute.engines.embedded.store import Op, PutMemory, RunRow, Store
 from resolute.engines.embedded.threads import Threads
 from resolute.errors import ConfigError
 from resolute.hooks import Hooks
@@ -27,6 +28,8 @@ from resolute.secrets import Secrets
 IN_MEMORY = "input:"
 #: Flow, trigger, first and last tick, count.
 OnMissed = Callable[[str, str, datetime, datetime, int], Awaitable[None]]
+#: A run that has ended, and what it has failed with → what is to be written in the same batch, so that it is told.
+OnFailure = Callable[[RunRow, Sequence[Fault]], Sequence[Op]]
 
 
 def cursors_of(flow: str) -> str:
@@ -67,7 +70,9 @@ class Core:
         hooks: who hears of what is on disk.
         children: starts and stops the runs that runs start.
         outlines: the fingerprints whose outline the store has.
+        webhook_answers: how often deliveries were answered with each status code.
         on_missed: told of ticks that are not run: flow, trigger, the first and the last of them, how many.
+        on_failure: asked at the end of every run.
     """
 
     store: Store
@@ -88,6 +93,8 @@ class Core:
     memory: dict[str, dict[str, str]] = field(default_factory=dict)
     outlines: set[str] = field(default_factory=set)
     on_missed: OnMissed | None = None
+    on_failure: OnFailure | None = None
+    webhook_answers: Counter[int] = field(default_factory=Counter)
     limits: Limits = field(default_factory=Limits)
     _cursors: dict[tuple[str, str], str] = field(default_factory=dict)
     log: IncidentLog = field(init=False)
@@ -135,6 +142,10 @@ class Core:
                 f'The provider "{service}"{via} was not given to the worker: Worker(..., providers=[...]).'
             )
         return found
+
+    def told(self, run: RunRow, faults: Sequence[Fault] = ()) -> Sequence[Op]:
+        """What has to be written in the batch that ends a run, so that its failure is told; mostly nothing."""
+        return () if self.on_failure is None else self.on_failure(run, faults)
 
     def remember(self, op: PutMemory) -> None:
         """Know a write to a memory that is on disk now. Attempts keep what they were given, so it makes new data."""

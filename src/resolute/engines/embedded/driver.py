@@ -21,7 +21,7 @@ from resolute.engines.embedded.store import SCHEMA_VERSION, Entry, Op, PutOutlin
 from resolute.engines.embedded.timers import Timers
 from resolute.engines.embedded.turns import Turns
 from resolute.engines.embedded.views import ended
-from resolute.errors import EngineError, OutputError, ReplayMismatch, StoreDamaged, StoreError
+from resolute.errors import EngineError, OutputError, ReplayMismatch, RunNotFound, StoreDamaged, StoreError
 from resolute.interpreter import interpret
 from resolute.ledger.row import Row
 from resolute.model.codec import NotJournalable, describe, to_plain, to_text
@@ -108,6 +108,8 @@ class Driver:
         loaded = self._loading[run_no] = asyncio.get_running_loop().create_future()
         try:
             row, entries = await self.core.store.load(run_no)
+        except RunNotFound:  # it was pruned; a child of it that was taken up again has ended
+            return
         finally:
             del self._loading[run_no]
             loaded.set_result(None)
@@ -129,6 +131,7 @@ class Driver:
 
     async def _walk(self, live: LiveRun) -> None:
         """Walk the run as far as it goes now."""
+        faults: Sequence[Fault] = ()
         try:
             recipe = self.core.flows.get(live.row.flow)
             if recipe is None:
@@ -146,7 +149,9 @@ class Driver:
             return
         except RunStopped as stopped:
             self._stopped(live, stopped)
+            faults = (*(stopped.failure.faults if stopped.failure is not None else ()), *stopped.undo_faults)
         except StepFailed as failure:
+            faults = (*failure.faults, *failure.undo_faults)
             error = live.kept(failure.error + _not_undone(failure.undo_faults))
             live.put_run(status="failed", error=error, error_key=failure.key, **ended(self.core.clock.now()))
             log.error("run %s of %s failed at %s: %s", live.run_id, live.row.flow, failure.key, error)
@@ -166,7 +171,12 @@ class Driver:
             live.put_run(status="failed", error=unforeseen, **ended(self.core.clock.now()))
             log.exception("run %s of %s failed in an unforeseen way", live.run_id, live.row.flow)
             leave_pages(live)
+        told = self.core.told(live.row, faults)
+        for op in told:
+            live.add(op)
         await live.flush()
+        if told:
+            self.timers.poke()
         self.finished(live.row)
         if live.row.trigger.startswith(CHILD_OF):
             self.wake(int(live.row.trigger.removeprefix(CHILD_OF)))

@@ -19,11 +19,14 @@ from resolute.clock import Clock, Randomness, new_id
 from resolute.engine import FINISHED, RunQuery, RunView, SignalOutcome
 from resolute.engines.embedded.core import IN_MEMORY, Core
 from resolute.engines.embedded.driver import CHILD_OF, Driver
+from resolute.engines.embedded.failure_notice import FailureNotices
 from resolute.engines.embedded.large import LARGE_CHARS, digest_of, refer
 from resolute.engines.embedded.limits import LIMITS
 from resolute.engines.embedded.orders import Orders
+from resolute.engines.embedded.pruned import check_same_pruned, is_taken, pruned_view
 from resolute.engines.embedded.recovery import end_interrupted, recover
 from resolute.engines.embedded.request import check_run_id, check_same, input_digest, input_text
+from resolute.engines.embedded.retention import Retention, Rule
 from resolute.engines.embedded.schedules import Schedules, tick_run_id
 from resolute.engines.embedded.store import Op, PutLarge, PutTick, RunRow, Store
 from resolute.engines.embedded.threads import ThreadPerAttempt, Threads
@@ -33,6 +36,7 @@ from resolute.errors import EngineError, StoreError
 from resolute.hooks import Hook, Hooks
 from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import PagingService
+from resolute.model.activity import Node
 from resolute.model.recipe import Flow
 from resolute.model.trigger import Schedule
 from resolute.secrets import Secrets, digest
@@ -50,6 +54,7 @@ class EmbeddedEngine:
         drives_all: False drives only runs that this object started, and nothing else in the store.
         max_concurrent: attempts at the same time.
         hooks: called with each `RunEvent` once it is on disk.
+        on_failure: a node that is run for each run that fails or is parked, and for missed ticks.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class EmbeddedEngine:
         max_concurrent: int = 100,
         drives_all: bool = True,
         hooks: Iterable[Hook] = (),
+        on_failure: Node[Any] | None = None,
     ) -> None:
         self.core = Core(
             store=store,
@@ -88,8 +94,13 @@ class EmbeddedEngine:
         self._timers = self._driver.timers = Timers(self._driver)
         self.schedules = Schedules(self._timers, self.tick, self.missed)
         self._orders = Orders(self.core, self._driver)
+        self.retention = Retention(self._driver)
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._next_no = 1
+        if on_failure is not None:
+            notices = FailureNotices(self.core, on_failure, self._new_run, self.start)
+            self.add_flow(notices.flow)
+            self.core.on_failure, self.core.on_missed = notices.of_run, notices.tell_missed
 
     # Life
 
@@ -112,6 +123,10 @@ class EmbeddedEngine:
                 self._timers.run(self._driver.turns.restore())
                 self.schedules.begin(opened.ticks, opened.paused)
             undo.pop_all()
+
+    def retain(self, rule: Rule) -> None:
+        """Prune by a rule from now on."""
+        self._timers.run(self.retention.keep_on(rule))
 
     def add_flow(self, flow: Flow) -> None:
         """Know one more flow from now on, e.g. that of a job."""
@@ -154,6 +169,11 @@ class EmbeddedEngine:
         await self.core.store.close()
 
     @property
+    def live_runs(self) -> int:
+        """How many runs are in memory."""
+        return len(self._driver.tasks)
+
+    @property
     def broken(self) -> asyncio.Future[None]:
         """Ends with an error when the engine cannot go on."""
         return self._driver.broken
@@ -173,6 +193,8 @@ class EmbeddedEngine:
         after_no: int = 0,
     ) -> RunView:
         """A run that is on disk: a new one, or the one that has this id already.
+
+        Of one that was pruned within 30 days only how it ended is known; its view says so.
 
         Args:
             secrets: secret inputs by name; they stay in the memory of this process.
@@ -198,13 +220,19 @@ class EmbeddedEngine:
             await asyncio.shield(self._starting[name])
         self._starting[name] = gate = asyncio.get_running_loop().create_future()
         try:
-            existing = await self.core.store.find(name) if run_id else None  # a new id is nobody else's
-            if existing is not None:
+            existing = await self.core.store.known(name) if run_id else None  # a new id is nobody else's
+            if isinstance(existing, RunRow):
                 return await self._existing(existing, wanted, scheduled_at, secrets, also)
+            if existing is not None and await is_taken(self.core.store, existing, self.core.clock.now()):
+                if also:
+                    await self.core.store.commit(list(also))
+                if scheduled_at is None:
+                    check_same_pruned(existing, wanted)
+                return pruned_view(existing, flow)
             for value in (secrets or {}).values():
                 self.core.secrets.remember(value)
             row, more = self._new_run(recipe, name, self.core.secrets.scrub_json(text), wanted, trigger)
-            row = replace(row, scheduled=scheduled_at is not None, scheduled_at=scheduled_at)
+            row = row.but(scheduled=scheduled_at is not None, scheduled_at=scheduled_at)
             also = [*more, *also]
             if not self.drives_all:
                 self._driver.own.add(row.no)
@@ -212,12 +240,12 @@ class EmbeddedEngine:
                 self.core.run_secrets[name] = dict(secrets)
             if after_no:
                 told = f"its turn after run number {after_no}"
-                row = replace(row, status="queued", after_no=after_no, deadline_at=None, waiting_for=told)
+                row = row.but(status="queued", after_no=after_no, deadline_at=None, waiting_for=told)
                 await self.core.store.commit([row, *also])
                 await self._driver.turns.queue(row.no, after_no)
                 return view(row)
             if not self._driver.has_room:
-                row = replace(row, status="queued", due_at=row.created_at)
+                row = row.but(status="queued", due_at=row.created_at)
                 await self.core.store.commit([row, *also])
                 self._timers.poke()
                 return view(row)
@@ -291,6 +319,10 @@ class EmbeddedEngine:
 
         Where the page turned out to have been accepted after all, the run only takes that answer.
         """
+        with self.retention.paused():
+            return await self._resend(run_id, secrets)
+
+    async def _resend(self, run_id: str, secrets: Mapping[str, str]) -> RunView:
         run, entries = await self.core.store.load((await self._found(run_id)).no)
         for entry in entries:
             row = await self._orders.settled_row(entry.row_id) if entry.row_id and run.status == "failed" else None
@@ -327,7 +359,7 @@ class EmbeddedEngine:
         run_id, earlier = tick_run_id(flow, schedule.id, at), None
         if schedule.overlap != "allow":
             earlier = await store.latest_unfinished(flow.name, schedule.id)
-        is_new = await store.find(run_id) is None and await store.pruned(run_id) is None
+        is_new = await store.known(run_id) is None
         if not is_new or (schedule.overlap == "skip" and earlier is not None):
             await store.commit([seen])
             return not is_new
@@ -441,7 +473,8 @@ class EmbeddedEngine:
             RunNotFound: no run has this id.
             EngineError: it has not failed, was undone, or its flow is not known here.
         """
-        return await self._orders.retry(run_id)
+        with self.retention.paused():
+            return await self._orders.retry(run_id)
 
     async def signal(
         self,

@@ -16,7 +16,9 @@ from resolute.engine import FINISHED, RunQuery, RunView, SignalOutcome
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.large import referred
 from resolute.engines.embedded.owner import Holder, Owner, holder
-from resolute.engines.embedded.request import check_gate, check_run_id, check_same, input_digest, not_found
+from resolute.engines.embedded.pruned import check_same_pruned, is_taken, missing, pruned_view
+from resolute.engines.embedded.request import check_gate, check_run_id, check_same, input_digest
+from resolute.engines.embedded.retention import Selection, selection_to_json
 from resolute.engines.embedded.schedules import pause_ops
 from resolute.engines.embedded.socket import OwnerGone, OwnerSilent, call, view_from_json
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
@@ -40,6 +42,8 @@ SILENT_S: Final = 5.0
 TELL_AFTER_S: Final = 0.5
 #: Where a run's own input and output stand among the positions of its journal.
 RUN_INPUT, RUN_OUTPUT = "run.input", "run.output"
+#: More runs than any store has.
+ALL: Final = 2**53
 
 T = TypeVar("T")
 
@@ -128,11 +132,13 @@ class FileEngine:
         store = SqliteStore(self.path, owner=owner)
         opened = await store.open()
         try:
-            existing = await store.find(name)
-            if existing is not None:
+            existing, now = await store.known(name), SystemClock().now()
+            if isinstance(existing, RunRow):
                 check_same(existing, wanted)
                 return view(existing)
-            now = SystemClock().now()
+            if existing is not None and await is_taken(store, existing, now):
+                check_same_pruned(existing, wanted)
+                return pruned_view(existing, flow)
             row = RunRow(
                 no=opened.next_run_no,
                 id=name,
@@ -187,9 +193,10 @@ class FileEngine:
         return found
 
     async def _found(self, run_id: str) -> RunRow:
-        row = await ReadOnlyStore(self.path).find(run_id)
+        reader = ReadOnlyStore(self.path)
+        row = await reader.find(run_id)
         if row is None:
-            raise not_found(run_id)
+            raise await missing(reader, run_id)
         return row
 
     async def runs(self, query: RunQuery) -> Sequence[RunView]:
@@ -293,6 +300,37 @@ class FileEngine:
                 await store.close()
         finally:
             found.release()
+
+    async def prunable(self, selection: Selection) -> int:
+        """How many runs `prune` would take out now."""
+        reader = ReadOnlyStore(self.path)
+        return len(await reader.prunable(selection.before, selection.keep, ALL, selection.flow))
+
+    async def prune(self, selection: Selection, progress: Callable[[int], None] = lambda count: None) -> int:
+        """Take finished runs that nothing needs out of the store, a batch at a time; how many they were.
+
+        Args:
+            progress: called after each batch with their number so far.
+        """
+        count = 0
+
+        async def ask(address: Path) -> int:
+            pruned: int = await call(address, "prune", selection_to_json(selection))
+            return pruned
+
+        while True:
+            found = await ask_or_lock(self.path, ask, self._on_wait)
+            if isinstance(found, Owner):
+                async with self._alone(found) as engine:
+                    while pruned := await engine.retention.prune(selection):
+                        count += pruned
+                        progress(count)
+                    await engine.retention.forget()
+                return count
+            if not found:
+                return count
+            count += found
+            progress(count)
 
     @asynccontextmanager
     async def _alone(self, owner: Owner) -> AsyncIterator[EmbeddedEngine]:

@@ -85,7 +85,10 @@ class Tables:
                 case Prune():
                     self._prune(op)
                 case Forget():
-                    self.pruned = {id: run for id, run in self.pruned.items() if run.pruned_at >= op.before}
+                    sent = {row.run_id for row in self.rows.values()}
+                    self.pruned = {
+                        id: run for id, run in self.pruned.items() if run.pruned_at >= op.before or id in sent
+                    }
 
     def _prune(self, op: Prune) -> None:
         run = self.runs.get(op.run_no)
@@ -95,15 +98,23 @@ class Tables:
         self.pruned[run.id] = PrunedRun(run.id, run.no, run.input_digest, run.status, run.finished_at, op.at)
         del self.runs[run.no], self.run_no[run.id]
         self.entries.pop(run.no, None)
-        self.large = {key: text for key, text in self.large.items() if key[0] != run.no}
+        if self.large:
+            self.large = {key: text for key, text in self.large.items() if key[0] != run.no}
 
-    def is_needed(self, run: RunRow) -> bool:
-        """Whether a finished run has to stay: for a row of the incident log, or for its parent."""
-        parent_no = run.trigger.removeprefix(CHILD_OF) if run.trigger.startswith(CHILD_OF) else ""
-        parent = self.runs.get(int(parent_no)) if parent_no else None
-        if parent is not None and parent.status not in ENDED:
-            return True
-        return any(row_matters(row) for row in self.rows.values() if row.run_id == run.id)
+    def needed(self) -> set[int]:
+        """The finished runs that have to stay: for a row of the incident log, for their parent or for a child."""
+        found = {no for row in self.rows.values() if row_matters(row) and (no := self.run_no.get(row.run_id))}
+        for child in self.runs.values():
+            if not child.trigger.startswith(CHILD_OF):
+                continue
+            parent = self.runs.get(int(child.trigger.removeprefix(CHILD_OF)))
+            if parent is None:
+                continue
+            if parent.status not in ENDED:
+                found.add(child.no)
+            if child.status not in ENDED and child.id.startswith(f"{parent.id}/"):
+                found.add(parent.no)
+        return found
 
 
 #: What `unfinished` lists; a run that needs attention waits for a person, not for an engine.
@@ -193,6 +204,9 @@ class MemoryStore(Store):
         await self._settle()
         no = self.tables.run_no.get(run_id)
         return None if no is None else self.tables.runs[no]
+
+    async def known(self, run_id: str) -> RunRow | PrunedRun | None:
+        return await self.find(run_id) or self.tables.pruned.get(run_id)
 
     async def load(self, run_no: int) -> tuple[RunRow, list[Entry]]:
         await self._settle()
@@ -292,19 +306,21 @@ class MemoryStore(Store):
             if run.status == "queued" and run.after_no > 0
         ]
 
-    async def prunable(self, before: datetime | None, keep: int | None, limit: int) -> list[int]:
+    async def prunable(
+        self, before: datetime | None, keep: int | None, limit: int, flow: str | None = None
+    ) -> list[int]:
         await self._settle()
-        ended = [run for _, run in sorted(self.tables.runs.items()) if run.status in ENDED]
+        ended = [run for _, run in sorted(self.tables.runs.items()) if run.status in ENDED and flow in (None, run.flow)]
         old: list[tuple[datetime, int]] = []
         if before is not None:
             old = [(run.finished_at, run.no) for run in ended if run.finished_at and run.finished_at < before]
         found = [no for _, no in sorted(old)]
         if keep is not None:
-            for flow in sorted({run.flow for run in ended}):
-                of_flow = [run.no for run in ended if run.flow == flow]
+            for name in sorted({run.flow for run in ended}):
+                of_flow = [run.no for run in ended if run.flow == name]
                 found += of_flow[: max(0, len(of_flow) - keep)]
-        free = (no for no in dict.fromkeys(found) if not self.tables.is_needed(self.tables.runs[no]))
-        return list(islice(free, limit))
+        needed = self.tables.needed() if found else set()
+        return list(islice((no for no in dict.fromkeys(found) if no not in needed), limit))
 
     async def pruned(self, run_id: str) -> PrunedRun | None:
         await self._settle()

@@ -12,8 +12,9 @@ from resolute.engine import FINISHED, RunView, child_id
 from resolute.engines.embedded.core import Core
 from resolute.engines.embedded.driver import Driver
 from resolute.engines.embedded.live_run import LiveRun
+from resolute.engines.embedded.pruned import missing
 from resolute.engines.embedded.rehearsal import rehearse
-from resolute.engines.embedded.request import check_gate, not_found, signal_text
+from resolute.engines.embedded.request import check_gate, signal_text
 from resolute.engines.embedded.revival import revive
 from resolute.engines.embedded.store import DropEntry, Entry, Op, RunRow
 from resolute.engines.embedded.views import ended, view
@@ -36,10 +37,10 @@ class Orders:
         self._writing = asyncio.Lock()  # one answer at a time is taken in, so that each has a place of its own
 
     async def found(self, run_id: str) -> RunRow:
-        """The run with this id; raises RunNotFound."""
+        """The run with this id; raises RunNotFound, RunPruned."""
         row = await self._core.store.find(run_id)
         if row is None:
-            raise not_found(run_id)
+            raise await missing(self._core.store, run_id)
         return row
 
     async def settled_row(self, row_id: int) -> Row | None:

@@ -26,7 +26,8 @@ async def end_interrupted(core: Core) -> None:
         now, reason = core.clock.now(), "interrupted: the process that held its key ended"
         batch: list[Op] = [core.log.interrupt(row.id)]
         if run.status not in FINISHED:
-            batch.append(replace(run, status="failed", error=reason, error_key=row.position, **ended(now)))
+            failed = replace(run, status="failed", error=reason, error_key=row.position, **ended(now))
+            batch += [failed, *core.told(failed)]
             batch.extend(
                 replace(entry, status="failed", error=reason, finished_at=now)
                 for entry in entries
@@ -63,5 +64,5 @@ async def park_for_attention(core: Core, row: RunRow, key: str, reason: str) -> 
     """Park a run until a person has looked at it."""
     log.error("run %s needs attention: %s", row.id, reason)
     parked = replace(row, status="needs_attention", error=reason, error_key=key, **ended(core.clock.now()))
-    await core.store.commit([parked])
+    await core.store.commit([parked, *core.told(parked)])
     return parked

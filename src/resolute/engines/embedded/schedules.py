@@ -75,12 +75,34 @@ class Due:
     Attributes:
         ticks: those within the catch-up window, oldest first.
         old: those before it.
-        upcoming: the next one.
     """
 
     ticks: list[datetime] = field(default_factory=list)
     old: Missed = field(default_factory=Missed)
-    upcoming: datetime | None = None
+
+
+class Ahead:
+    """The ticks of a schedule that have not come yet; to find them anew at each look would take most of the CPU time.
+
+    Attributes:
+        last: the latest that has come, or the time after which they begin.
+        upcoming: the next one.
+    """
+
+    def __init__(self, schedule: Schedule, after: datetime) -> None:
+        self._schedule = schedule
+        self.last = after
+        self.begin(after)
+
+    def begin(self, after: datetime) -> None:
+        """Go on with the first tick after a time."""
+        self._ticks = ticks_after(self._schedule.cron, self._schedule.timezone, after)
+        self.upcoming = next(self._ticks)
+
+    def take(self) -> datetime:
+        """The next tick, which has come."""
+        self.last, self.upcoming = self.upcoming, next(self._ticks)
+        return self.last
 
 
 class Host(Protocol):
@@ -152,17 +174,20 @@ class Schedules:
             last = core.clock.now()
             await core.store.commit([PutTick(*name, last)])
         self._last[name] = last
+        ahead = Ahead(schedule, last)
         while True:
             self._changed[name].clear()
             now = core.clock.now()
             if self._last[name] > now + SET_BACK:
                 await self._set_back(flow, schedule, self._last[name], now)
                 self._last[name] = now
-            due = await self._due(schedule, self._last[name], now)
+            if ahead.last != self._last[name]:
+                ahead = Ahead(schedule, self._last[name])
+            due = await self._due(schedule, ahead, now)
             if due.ticks or due.old.count:
                 await self._see_to(flow, schedule, due)
             else:
-                await self._host.nap(self._changed[name], due.upcoming)
+                await self._host.nap(self._changed[name], ahead.upcoming)
 
     async def _set_back(self, flow: Flow, schedule: Schedule, seen: datetime, now: datetime) -> None:
         """Say when the next run is: a tick that was seen to before the clock was set back has its run already."""
@@ -180,26 +205,23 @@ class Schedules:
 
     async def _has_run(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
         store, run_id = self._host.core.store, tick_run_id(flow, schedule.id, at)
-        return await store.find(run_id) is not None or await store.pruned(run_id) is not None
+        return await store.known(run_id) is not None
 
-    async def _due(self, schedule: Schedule, last: datetime, now: datetime) -> Due:
+    async def _due(self, schedule: Schedule, ahead: Ahead, now: datetime) -> Due:
         due, window = Due(), now - max(schedule.catch_up_window, ON_TIME)
-        ticks = ticks_after(schedule.cron, schedule.timezone, last)
         number = 0
-        while True:
+        while ahead.upcoming <= now:
             number += 1
-            at = next(ticks)
-            if at > now:
-                due.upcoming = at
-                return due
+            at = ahead.take()
             if at >= window:
                 due.ticks.append(at)
             elif due.old.count < COUNTED:
                 due.old.add(at)
             else:
-                ticks = ticks_after(schedule.cron, schedule.timezone, window)
+                ahead.begin(window)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
+        return due
 
     async def _see_to(self, flow: Flow, schedule: Schedule, due: Due) -> None:
         """Run what is to be run of the ticks that have come, and tell what is not."""

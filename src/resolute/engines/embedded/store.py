@@ -189,7 +189,10 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Drops what is kept of the runs that were pruned before an instant: their ids are free again."""
+    """Drops what is kept of the runs that were pruned before an instant: their ids are free again.
+
+    Not of those that have a row in the incident log: one send has one row under the id of its run, and keeps it.
+    """
 
     before: datetime
 
@@ -269,6 +272,10 @@ class Store(Protocol):
         """The run with this id."""
         ...
 
+    async def known(self, run_id: str) -> RunRow | PrunedRun | None:
+        """The run with this id, else what is kept of a pruned one that had it."""
+        ...
+
     async def load(self, run_no: int) -> tuple[RunRow, list[Entry]]:
         """A run with its journal in order."""
         ...
@@ -333,12 +340,14 @@ class Store(Protocol):
         """Queued runs that wait for another to end, in order of start: (number, `after_no`)."""
         ...
 
-    async def prunable(self, before: datetime | None, keep: int | None, limit: int) -> list[int]:
-        """Numbers of finished runs that nothing needs any more, oldest first.
+    async def prunable(
+        self, before: datetime | None, keep: int | None, limit: int, flow: str | None = None
+    ) -> list[int]:
+        """Numbers of finished runs that nothing needs any more, oldest first; of one flow, or of all.
 
         First those that finished before an instant, then, flow by flow, those beyond the newest `keep` finished ones
         of their flow. Never a run that failed to its operator (`needs_attention`), one with a row of the incident log
-        that still matters, or one whose parent has not finished.
+        that still matters, or one whose parent or child has not finished.
         """
         ...
 

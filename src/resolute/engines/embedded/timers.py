@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from resolute.engines.embedded.core import IN_MEMORY, Core
 from resolute.ledger.row import Row
 
-#: The clock is looked at no less often than this, so that one that jumped is noticed.
-LONGEST_NAP = timedelta(seconds=30)
+#: Nobody naps longer, whatever happens; who sees to the ledger looks more often.
+LONGEST_NAP, SHORT_NAP = timedelta(minutes=10), timedelta(seconds=30)
+#: How often the clock is looked at, and by how much it has to have jumped for everybody to be woken.
+CLOCK_CHECK_S, JUMP_S = 30.0, 0.1
 #: Due runs taken into memory in one go, and the pause in seconds before the next ones.
 DUE_AT_ONCE, BETWEEN_DUE_S = 200, 0.05
 
@@ -35,7 +37,8 @@ class Timers:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._naps: set[asyncio.Event] = set()
         self._due = asyncio.Event()
         self._follow = asyncio.Event()
         self._next_due: datetime | None = None
@@ -47,6 +50,7 @@ class Timers:
 
     def begin(self) -> None:
         """Start the loops."""
+        self.run(self._watch_clock())
         self.run(self._follow_up())
         if self._host.drives_all:
             self.run(self._wake_due())
@@ -71,30 +75,51 @@ class Timers:
         """Let something go on until `end()`; an error in it is the engine's."""
         task = asyncio.create_task(loop)
         task.add_done_callback(self._ended)
-        self._tasks.append(task)
+        self._tasks.add(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._host.broke(error)
 
-    async def nap(self, event: asyncio.Event | None, until: datetime | None) -> None:
-        """Sleep until that time, an event or the longest nap, whichever comes first."""
-        left = LONGEST_NAP if until is None else min(LONGEST_NAP, until - self._host.core.clock.now())
-        seconds = max(0.0, left.total_seconds())
-        if event is None:
-            await asyncio.sleep(seconds)
-            return
+    async def nap(self, event: asyncio.Event | None, until: datetime | None, longest: timedelta = LONGEST_NAP) -> None:
+        """Sleep until that time, an event, a jump of the clock or the longest nap, whichever comes first.
+
+        Args:
+            event: is set by a jump of the clock, too.
+        """
+        left = longest if until is None else min(longest, until - self._host.core.clock.now())
+        event = asyncio.Event() if event is None else event
+        self._naps.add(event)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(0.0, left.total_seconds())):
                 await event.wait()
         except TimeoutError:
             return
+        finally:
+            self._naps.discard(event)
+
+    async def _watch_clock(self) -> None:
+        """Wake who naps when the clock was set, or the machine has slept: the time that is left is another one now.
+
+        One look for all: a worker with a hundred schedules would else do nothing but look at the clock.
+        """
+        seconds, clock = asyncio.get_running_loop().time, self._host.core.clock
+        ahead_s = clock.now().timestamp() - seconds()
+        while True:
+            await asyncio.sleep(CLOCK_CHECK_S)
+            now_s = clock.now().timestamp() - seconds()
+            if abs(now_s - ahead_s) > JUMP_S:
+                ahead_s = now_s
+                for event in self._naps:
+                    event.set()
 
     async def _wake_due(self) -> None:
         store, clock = self._host.core.store, self._host.core.clock
         while True:
             self._due.clear()
+            self._next_due = None  # who is parked during the look is looked for once more
             now = clock.now()
             if self._host.has_room:
                 due = await store.due(now, DUE_AT_ONCE)
@@ -121,8 +146,7 @@ class Timers:
                     self.run(self._send(row))
                 elif soonest is None or at < soonest:
                     soonest = at
-            self._tasks = [task for task in self._tasks if not task.done()]
-            await self.nap(self._follow, soonest)
+            await self.nap(self._follow, soonest, SHORT_NAP)  # the repeat of an accepted page is told by nobody
 
     async def _send(self, row: Row) -> None:
         """Do what is due for a row that no node waits for, unless a newer decision has settled it meanwhile."""
@@ -139,7 +163,7 @@ class Timers:
                 await core.store.commit(outcome.changed)
             core.wake(outcome.wake)
             if outcome.until is not None and core.log.follow_up_at(outcome.row) is None:
-                await self.nap(None, outcome.until)  # behind another row of its lane, or held by the server
+                await self.nap(None, outcome.until, SHORT_NAP)  # behind another row of its lane, or held by the server
         finally:
             self._following.discard(row.id)
             self._follow.set()

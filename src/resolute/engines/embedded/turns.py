@@ -42,6 +42,22 @@ class Turns:
                 return
             after_no = first
 
+    async def links(self) -> set[int]:
+        """Runs that were cancelled in the queue: through them a queued run finds the one that it waits for."""
+        waiting = dict(await self._store.in_turn())
+        found: set[int] = set()
+        for no in set(waiting.values()).difference(waiting):
+            while no and no not in found:
+                try:
+                    row, _ = await self._store.load(no)
+                except RunNotFound:
+                    break
+                if row.status not in FINISHED:
+                    break
+                found.add(no)
+                no = row.after_no
+        return found
+
     def is_awaited(self, no: int) -> bool:
         """Whether any run waits for this one."""
         return no in self._waiting

@@ -115,7 +115,8 @@ DELETE FROM large WHERE run_no = ?1 AND ?2 IS NOT NULL
 DELETE FROM runs WHERE no = ?1 AND ?2 IS NOT NULL AND status IN ('succeeded', 'failed', 'cancelled');
 
 -- name: forget
-DELETE FROM pruned WHERE pruned_at < ?;
+-- The ids under which something was sent stay.
+DELETE FROM pruned WHERE pruned_at < ? AND NOT EXISTS (SELECT 1 FROM incident_log WHERE run_id = pruned.id);
 
 -- name: tables
 -- What the file holds; nothing yet, when it is new.
@@ -160,9 +161,10 @@ WHERE flow = ? AND trigger = ? AND scheduled AND status IN ('queued', 'running',
 SELECT no, after_no FROM runs WHERE status = 'queued' AND after_no > 0 ORDER BY +no;
 
 -- name: prunable_by_age
--- Finished before an instant, and needed neither for a row of the incident log nor by a parent.
+-- Finished before an instant, and needed neither for a row of the incident log nor by a parent or a child. (The ids of
+-- children begin with that of their parent and a slash; '0' comes next after it.)
 SELECT no FROM runs
-WHERE status IN ('succeeded', 'failed', 'cancelled') AND finished_at < :before
+WHERE status IN ('succeeded', 'failed', 'cancelled') AND finished_at < :before AND (:flow IS NULL OR +flow = :flow)
     AND NOT EXISTS (
         SELECT 1 FROM incident_log WHERE run_id = runs.id
             AND (+incident_log.status IN ('pending', 'sending') OR is_open OR repeat_at IS NOT NULL)
@@ -172,6 +174,10 @@ WHERE status IN ('succeeded', 'failed', 'cancelled') AND finished_at < :before
             SELECT 1 FROM runs AS parent WHERE parent.no = CAST(substr(runs.trigger, 7) AS INTEGER)
                 AND parent.status NOT IN ('succeeded', 'failed', 'cancelled')
         )
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS child WHERE child.id > runs.id || '/' AND child.id < runs.id || '0'
+            AND child.trigger = 'child:' || runs.no AND +child.status NOT IN ('succeeded', 'failed', 'cancelled')
     )
 ORDER BY finished_at, no LIMIT :limit;
 
@@ -188,7 +194,7 @@ WITH RECURSIVE
             SELECT no FROM runs
             WHERE runs.flow = names.flow AND +status IN ('succeeded', 'failed', 'cancelled')
             ORDER BY no DESC LIMIT 1 OFFSET :keep
-        ) FROM names WHERE flow IS NOT NULL
+        ) FROM names WHERE flow IS NOT NULL AND (:flow IS NULL OR flow = :flow)
     )
 SELECT runs.no FROM newest CROSS JOIN runs ON runs.flow = newest.flow AND runs.no <= newest.no
 WHERE +runs.status IN ('succeeded', 'failed', 'cancelled')
@@ -201,6 +207,10 @@ WHERE +runs.status IN ('succeeded', 'failed', 'cancelled')
             SELECT 1 FROM runs AS parent WHERE parent.no = CAST(substr(runs.trigger, 7) AS INTEGER)
                 AND parent.status NOT IN ('succeeded', 'failed', 'cancelled')
         )
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS child WHERE child.id > runs.id || '/' AND child.id < runs.id || '0'
+            AND child.trigger = 'child:' || runs.no AND +child.status NOT IN ('succeeded', 'failed', 'cancelled')
     )
 ORDER BY newest.flow, runs.no LIMIT :limit;
 

@@ -69,6 +69,10 @@ class Reads(ABC):
         [rows] = await self._ask(("run_by_id", (plain(run_id),)))
         return self._first(to_run, rows)
 
+    async def known(self, run_id: str) -> RunRow | PrunedRun | None:
+        runs, pruned = await self._ask(("run_by_id", (plain(run_id),)), ("pruned", (plain(run_id),)))
+        return self._first(to_run, runs) or self._first(to_pruned, pruned)
+
     async def load(self, run_no: int) -> tuple[RunRow, list[Entry]]:
         rows, entries = await self._ask(("run_by_no", (run_no,)), ("journal_of_run", (run_no,)))
         if not rows:
@@ -140,13 +144,16 @@ class Reads(ABC):
         [rows] = await self._ask(("in_turn", ()))
         return [(no, after_no) for no, after_no in rows]
 
-    async def prunable(self, before: datetime | None, keep: int | None, limit: int) -> list[int]:
+    async def prunable(
+        self, before: datetime | None, keep: int | None, limit: int, flow: str | None = None
+    ) -> list[int]:
         found: list[int] = []
+        of_flow = {"flow": _plain(flow)}
         if before is not None:
-            [rows] = await self._ask(("prunable_by_age", {"before": micros(before), "limit": limit}))
+            [rows] = await self._ask(("prunable_by_age", {"before": micros(before), "limit": limit, **of_flow}))
             found = [no for (no,) in rows]
         if keep is not None and len(found) < limit:
-            [rows] = await self._ask(("prunable_beyond", {"keep": keep, "limit": limit + len(found)}))
+            [rows] = await self._ask(("prunable_beyond", {"keep": keep, "limit": limit + len(found), **of_flow}))
             found += [no for (no,) in rows]
         return list(dict.fromkeys(found))[:limit]
 
