@@ -28,7 +28,7 @@ from resolute.model.refs import input_data, item, output
 from resolute.model.retry import Retry
 from resolute.model.steps import Children, Each, Gate, Loop, Sleep
 from resolute.model.trigger import manual, schedule
-from tests.unit.drawing.samples import is_quiet_hour, minutes, notify
+from tests.properties.drawing.samples import is_quiet_hour, minutes, notify
 
 UP = output("ping.up") == True  # noqa: E712
 

@@ -1,4 +1,4 @@
-"""The drawings as they were last looked at. After a change that is meant: `python -m tests.unit.drawing.golden`."""
+"""The drawings as they were last looked at. After a change that is meant: `python -m tests.properties.drawing.golden`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from resolute.drawing.reading import graph_of
 from resolute.drawing.svg import svg
 from resolute.drawing.words import words
 from resolute.model.recipe import Flow
-from tests.unit.drawing.samples import EVERYTHING, PAGING
+from tests.properties.drawing.samples import EVERYTHING, PAGING
 
 FOLDER = Path(__file__).parents[2] / "data" / "drawing"
 FLOWS: dict[str, Flow] = {"everything": EVERYTHING, "paging": PAGING}

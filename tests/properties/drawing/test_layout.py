@@ -13,7 +13,7 @@ from resolute.drawing.layout import Layout, Point, Rect, lay_out
 from resolute.drawing.reading import graph_of
 from resolute.drawing.routes import Route, routes_of
 from resolute.model.recipe import Flow
-from tests.unit.drawing.samples import EVERYTHING, flows
+from tests.properties.drawing.samples import EVERYTHING, flows
 
 
 def overlap(one: Rect, other: Rect) -> bool:

@@ -9,7 +9,7 @@ from resolute.drawing.reading import graph_of
 from resolute.model.activity import Node
 from resolute.model.recipe import Flow
 from resolute.model.steps import Block, Branch, Each, Loop, NodeStep, Parallel, walk_nodes, walk_steps
-from tests.unit.drawing.samples import EVERYTHING, flows, is_quiet_hour, notify
+from tests.properties.drawing.samples import EVERYTHING, flows, is_quiet_hour, notify
 
 
 def step(key: str) -> NodeStep:

@@ -14,7 +14,7 @@ from resolute.drawing.words import words
 from resolute.model.activity import Node
 from resolute.model.recipe import Flow
 from resolute.model.steps import NodeStep
-from tests.unit.drawing.samples import AWKWARD, EVERYTHING, flows, notify
+from tests.properties.drawing.samples import AWKWARD, EVERYTHING, flows, notify
 
 NAME = "{http://www.w3.org/2000/svg}"
 

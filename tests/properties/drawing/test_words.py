@@ -9,7 +9,7 @@ from resolute.model.activity import Node
 from resolute.model.recipe import Flow
 from resolute.model.steps import Branch, NodeStep, Parallel, walk_nodes, walk_steps
 from resolute.model.trigger import manual
-from tests.unit.drawing.samples import flows, is_quiet_hour, minutes, notify
+from tests.properties.drawing.samples import flows, is_quiet_hour, minutes, notify
 
 
 def step(key: str) -> NodeStep:

@@ -12,7 +12,7 @@ from resolute.drawing.reading import graph_of
 from resolute.model.activity import Node
 from resolute.model.recipe import Flow
 from resolute.model.steps import Each, Loop, NodeStep
-from tests.unit.drawing.samples import flows, is_quiet_hour, notify
+from tests.properties.drawing.samples import flows, is_quiet_hour, notify
 
 #: Every line that we write; labels hold no sign that Mermaid, Markdown or HTML would read.
 LABEL = r'"(?:[^"<>&`*~$%\[\]{}|;:\\]|<br/>|#\w+;)*"'
