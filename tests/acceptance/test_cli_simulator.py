@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -14,6 +15,23 @@ import pytest
 from tests.acceptance.command import SOURCE, Desk
 
 pytestmark = pytest.mark.acceptance
+
+SEED = """
+[[users]]
+name = "Eve Adams"
+
+[[policies]]
+name = "Mail"
+levels = [["Eve Adams"]]
+
+[[services]]
+name = "Mail"
+policy = "Mail"
+routing_key = "00000000000000000000000000000000"
+
+[[keys]]
+token = "local-key-of-20-char"
+"""
 
 
 def test_one_line_of_json_is_all_that_a_program_needs(resolute: Desk) -> None:
@@ -47,6 +65,30 @@ def test_lines_to_copy_point_a_job_at_it(resolute: Desk) -> None:
         "PAGERDUTY_API_KEY",
         "PAGERDUTY_FROM",
     ]
+
+
+def test_seed_file_makes_the_account(resolute: Desk, tmp_path: Path) -> None:
+    """Its names and keys are those of the file; nothing else is there."""
+    seed = tmp_path / "seed.toml"
+    seed.write_text(SEED, encoding="utf-8")
+    running = resolute.start("simulator", "--port", "0", "--json", "--strict", "--seed", str(seed))
+    said = json.loads(running.wait_for_line("{", "out"))
+    assert (said["service_key"], said["api_key"]) == ("0" * 32, "local-key-of-20-char")
+    headers = {"Authorization": f"Token token={said['api_key']}"}
+    refused = httpx2.get(f"{said['api_url']}/users", headers=headers)
+    assert "no header Accept" in refused.text
+    headers["Accept"] = "application/vnd.pagerduty+json;version=2"
+    users = httpx2.get(f"{said['api_url']}/users", headers=headers).json()["users"]
+    assert [user["name"] for user in users] == ["Eve Adams"]
+
+
+def test_wrong_seed_file_is_refused(resolute: Desk, tmp_path: Path) -> None:
+    """With what is wrong in it."""
+    seed = tmp_path / "seed.toml"
+    seed.write_text("[[users]]\nnickname = 'Eve'", encoding="utf-8")
+    answer = resolute("simulator", "--port", "0", "--seed", str(seed))
+    assert answer.code != 0
+    assert "users.0.nickname" in answer.err
 
 
 def test_fault_is_met_by_every_request(resolute: Desk) -> None:

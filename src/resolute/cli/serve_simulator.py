@@ -5,27 +5,35 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from resolute.cli.terminal import print_json
 from resolute.clock import SystemClock
-from resolute.simulator import PagerDutySimulator
+from resolute.simulator import PagerDutySimulator, empty_account
+from resolute.simulator.pagerduty.movable_clock import MovableClock
 from resolute.simulator.pagerduty.page import environment_lines
+from resolute.simulator.pagerduty.seed_file import plant, read_seed
 from resolute.simulator.pagerduty.server import serve
 
 
-async def serve_until_stopped(host: str, port: int, rates: Mapping[str, float], *, as_json: bool) -> None:
+async def serve_until_stopped(
+    host: str, port: int, rates: Mapping[str, float], *, seed: Path | None, strict: bool, as_json: bool
+) -> None:
     """Serve until cancelled; says where once requests are answered.
 
     Args:
         rates: kind of fault → part of the requests that meet it.
+        seed: a seed file, None for the account that a simulator starts with.
+        strict: refuse what PagerDuty forgives or misreads.
 
     Raises:
         OSError: the address is taken or not ours.
-        ConfigError: there is no such fault, or the rates sum up to more than 1.
+        ConfigError: the seed file is wrong, there is no such fault, or the rates sum up to more than 1.
     """
-    simulator = PagerDutySimulator(SystemClock())
+    simulator = _made(seed)
+    simulator.rules.strict = strict or simulator.rules.strict
     simulator.faults.mix(rates)
     async with serve(simulator, host, port) as url:
         lines = environment_lines(simulator, url)
@@ -37,9 +45,9 @@ async def serve_until_stopped(host: str, port: int, rates: Mapping[str, float], 
                     "events_url": url,
                     "api_url": url,
                     "page": f"{url}/",
-                    "service_key": simulator.routing_key,
-                    "api_key": simulator.api_key,
-                    "from": simulator.first_user.email,
+                    "service_key": environment.get("PAGERDUTY_SERVICE_KEY"),
+                    "api_key": environment.get("PAGERDUTY_API_KEY"),
+                    "from": environment.get("PAGERDUTY_FROM"),
                     "environment": environment,
                 }
             )
@@ -49,3 +57,12 @@ async def serve_until_stopped(host: str, port: int, rates: Mapping[str, float], 
                 click.echo(f"  {line}")
             click.echo("\nCtrl-C ends it.")
         await asyncio.Event().wait()
+
+
+def _made(seed: Path | None) -> PagerDutySimulator:
+    clock = MovableClock(SystemClock())
+    if seed is None:
+        return PagerDutySimulator(clock)
+    simulator = PagerDutySimulator(clock, seed=empty_account)
+    plant(read_seed(seed), simulator)
+    return simulator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -19,9 +20,16 @@ from resolute.cli.options import Common
     metavar="KIND[=RATE]",
     help="Let requests meet this fault, all of them or a part (503=0.2); may be repeated.",
 )
+@click.option(
+    "--seed",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A TOML file with the account: users, schedules, policies, services, keys, webhooks, rules.",
+)
+@click.option("--strict", is_flag=True, help="Refuse REST requests that PagerDuty forgives or misreads.")
 @click.pass_obj
-def simulator(common: Common, port: int, host: str, faults: tuple[str, ...]) -> None:
-    """Serve a local PagerDuty: both APIs on one address, and a page with its incidents.
+def simulator(common: Common, port: int, host: str, faults: tuple[str, ...], seed: Path | None, strict: bool) -> None:
+    """Serve a local PagerDuty: both APIs on one address, and pages with its incidents, services and webhooks.
 
     Nobody is paged, and everything is gone when it ends. Ctrl-C and SIGTERM end it.
     """
@@ -37,7 +45,7 @@ def simulator(common: Common, port: int, host: str, faults: tuple[str, ...]) -> 
             f"The simulator needs {error.name}, which is not installed. Run: pip install 'resolute[server]'"
         ) from error
     try:
-        run_to_end(serve_until_stopped(host, port, _rates(faults), as_json=common.json))
+        run_to_end(serve_until_stopped(host, port, _rates(faults), seed=seed, strict=strict, as_json=common.json))
     except KeyboardInterrupt:
         return
     except OSError as error:

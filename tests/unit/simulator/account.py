@@ -50,6 +50,20 @@ class Account:
         self.clock.advance(timedelta(seconds=1))
         self.sim.settle()
 
+    def wait(self, **span: float) -> None:
+        """Let time pass, e.g. `wait(minutes=30)`, and all that falls due in it happen."""
+        self.clock.advance(timedelta(**span))
+        self.sim.settle()
+
+    def log(self, incident: str = "1") -> list[str]:
+        """Kinds of the log entries of an incident, oldest first, without their common ending."""
+        found = next(each for each in self.sim.incidents if incident in (each.id, str(each.number)))
+        return [entry.type.removesuffix("_log_entry") for entry in found.log]
+
+    def write(self, method: str, path: str, body: object = None, sender: str = "ada@example.com") -> SimAnswer:
+        """Send a REST request on behalf of the user with this address."""
+        return self.request(method, path, body=body, headers={"From": sender})
+
     def request(
         self,
         method: str,

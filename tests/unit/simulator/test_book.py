@@ -29,7 +29,8 @@ def test_trigger_opens_an_alert_and_an_incident(account: Account) -> None:
     )
     assert (alert.alert_key, alert.status, alert.incident_id) == ("disk", "triggered", incident.id)
     assert [account.sim.world.users[user_id].name for user_id, _ in incident.assignments] == ["Ada Moreno"]
-    assert [entry.type for entry in incident.log] == ["trigger_log_entry", "assign_log_entry"]
+    kinds = [entry.type.removesuffix("_log_entry") for entry in incident.log]
+    assert kinds == ["trigger", "assign", "notify"]
 
 
 def test_trigger_on_an_open_alert_is_folded_into_it(account: Account) -> None:

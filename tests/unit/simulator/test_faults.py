@@ -50,6 +50,18 @@ def test_fault_applies_the_request_or_does_not(account: Account, kind: str, effe
     assert account.sim.requests[0].applied == bool(effects)
 
 
+@pytest.mark.parametrize(
+    ("kind", "reset", "has_body"), [("429", "7", True), ("429_no_limits", None, True), ("429_bare", None, False)]
+)
+def test_too_many_requests_with_and_without_limits(
+    account: Account, kind: str, reset: str | None, has_body: bool
+) -> None:
+    """A client cannot count on being told how long to wait."""
+    account.sim.faults.script("rest", [kind])
+    answer = account.request("GET", "/users")
+    assert (answer.status, answer.header("ratelimit-reset"), bool(answer.body)) == (429, reset, has_body)
+
+
 def test_request_can_arrive_after_its_connection_was_cut(account: Account) -> None:
     """A trigger that was given up reaches the service behind the resolve that followed it."""
     account.sim.faults.script("events", ["cut_then_apply"])

@@ -9,9 +9,12 @@ from html.parser import HTMLParser
 import httpx2
 import pytest
 
+from resolute.simulator import PagerDutySimulator
 from resolute.simulator.pagerduty.app import SimulatorApp
-from resolute.simulator.pagerduty.page import environment_lines, render_page
-from tests.unit.simulator.account import Account
+from resolute.simulator.pagerduty.deliveries import WebhookReply
+from resolute.simulator.pagerduty.movable_clock import MovableClock
+from resolute.simulator.pagerduty.page import PAGES, environment_lines, render_page
+from tests.unit.simulator.account import PAYLOAD, Account, ManualClock
 
 URL = "http://127.0.0.1:8080"
 
@@ -82,6 +85,93 @@ def test_environment_lines_are_safe_in_a_shell(account: Account) -> None:
     assert environment_lines(account.sim, URL)[-1] == """export PAGERDUTY_FROM='o'"'"'neil@example.com'"""
 
 
+async def test_time_is_put_forward(client: httpx2.AsyncClient) -> None:
+    """Where the clock is the simulator's own: what is due in an hour happens now."""
+    clock = {"advance_s": 3600}
+    refused = await client.post("/_simulator/clock", json=clock)
+    assert (refused.status_code, "cannot be moved" in refused.text) == (400, True)
+    simulator = PagerDutySimulator(MovableClock(ManualClock()), processing_delay=timedelta(minutes=59))
+    own = httpx2.ASGITransport(SimulatorApp(simulator, URL).asgi)
+    async with httpx2.AsyncClient(transport=own, base_url=URL) as client:
+        event = {"routing_key": simulator.routing_key, "event_action": "trigger", "payload": PAYLOAD}
+        await client.post("/v2/enqueue", json=event)
+        assert simulator.incidents == []
+        assert (await client.post("/_simulator/clock", json=clock)).status_code == 200
+    assert [incident.status for incident in simulator.incidents] == ["triggered"]
+
+
+async def test_webhooks_are_doubled_by_an_order(account: Account, client: httpx2.AsyncClient) -> None:
+    """And no longer once all faults are cleared."""
+    await client.post("/_simulator/faults", json={"webhook_duplicates": 2})
+    assert account.sim.faults.webhook_duplicates == 2
+    await client.post("/_simulator/faults", json={"clear": True})
+    assert account.sim.faults.webhook_duplicates == 0
+
+
+async def test_rules_are_changed(account: Account, client: httpx2.AsyncClient) -> None:
+    """All that an order names, or nothing of it."""
+    good = {"unknown_key": "drop", "processing_delay_s": 3, "time_zone": "Europe/Berlin"}
+    assert (await client.post("/_simulator/rules", json=good)).status_code == 200
+    rules = account.sim.rules
+    assert (rules.unknown_key, rules.processing_delay, str(rules.time_zone)) == (
+        "drop",
+        timedelta(seconds=3),
+        "Europe/Berlin",
+    )
+    for bad in ({"strict": True, "time_zone": "Mars/Olympus"}, {"strict": True, "gravity": 1}):
+        assert (await client.post("/_simulator/rules", json=bad)).status_code == 400
+    assert not rules.strict
+
+
+async def test_state_of_a_long_life_can_be_read(account: Account, client: httpx2.AsyncClient) -> None:
+    """With notes, snoozes and webhooks."""
+    account.sim.webhooks.subscriptions.add("http://receiver.invalid/hook")
+    account.send()
+    account.update("1", status="acknowledged")
+    account.write("POST", "/incidents/1/notes", {"note": {"content": "Looking."}})
+    account.write("POST", "/incidents/1/snooze", {"duration": 60})
+    state = (await client.get("/_simulator/state")).json()
+    assert state["incidents"][0]["log"][-1]["duration"] == 60
+    assert state["webhooks"] == {"waiting": 3}
+
+
+async def test_services_show_who_is_on_call(account: Account, client: httpx2.AsyncClient) -> None:
+    """Level by level, with the state of each service and its routing keys."""
+    account.send()
+    page = Text((await client.get("/services-page?refresh=off")).text)
+    assert "Checkout" in page
+    assert "critical high urgency 1" in page
+    assert "1. Ada Moreno 2. Chris Lindqvist" in page
+    assert account.sim.routing_key in page
+
+
+async def test_webhooks_show_what_came_of_them(account: Account, client: httpx2.AsyncClient) -> None:
+    """Each delivery with its attempts, and when the next is due."""
+    empty = Text((await client.get("/webhooks-page")).text)
+    assert "None. Make one with POST /webhook_subscriptions" in empty
+    account.sim.webhooks.subscriptions.add("http://receiver.invalid/hook")
+    account.sim.receiver = lambda request: WebhookReply(503)
+    account.send()
+    page = Text((await client.get("/webhooks-page")).text)
+    assert "http://receiver.invalid/hook active" in page
+    assert "incident.triggered" in page
+    assert "waiting again in 29 s" in page
+
+
+async def test_every_page_leads_to_the_others(client: httpx2.AsyncClient) -> None:
+    """And says which it is."""
+    for path, name in PAGES:
+        text = (await client.get(path)).text
+        assert f'<a href="{path}" aria-current="page">{name}</a>' in text
+        assert all(f'href="{other}"' in text for other, _ in PAGES)
+
+
+async def test_own_document_is_served(client: httpx2.AsyncClient) -> None:
+    """With the address that it was asked at."""
+    document = (await client.get("/openapi.json")).json()
+    assert (document["openapi"], document["servers"]) == ("3.0.3", [{"url": URL}])
+
+
 async def test_buttons_acknowledge_and_resolve(account: Account, client: httpx2.AsyncClient) -> None:
     """A form post, then back to the page."""
     account.send()
@@ -123,10 +213,10 @@ async def test_state_shows_keys_incidents_and_counts(account: Account, client: h
 
 
 async def test_export_is_one_line_per_happening(account: Account, client: httpx2.AsyncClient) -> None:
-    """A request, the two log entries of the incident, the processed event."""
+    """A request, the three log entries of the incident, the processed event."""
     account.send()
     lines = (await client.get("/_simulator/export")).text.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 async def test_faults_are_ordered_over_http(account: Account, client: httpx2.AsyncClient) -> None:

@@ -189,7 +189,7 @@ def test_repeated_status_is_fine_or_an_error(account: Account, status: str, code
         ({"priority": None}, "Priority id cannot be empty."),
         ({"urgency": "critical"}, "Urgency must be high or low."),
         ({"resolution": "done"}, "Resolution can only be given with status resolved."),
-        ({"escalation_level": 2}, "This simulator cannot update: escalation_level."),
+        ({"escalation_level": 3}, "Escalation level is not one of the escalation policy."),
     ],
 )
 def test_bad_update_changes_nothing(account: Account, change: dict[str, Any], words: str) -> None:

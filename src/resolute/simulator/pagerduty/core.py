@@ -9,22 +9,29 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resolute.clock import Clock, Randomness
 from resolute.errors import ConfigError
 from resolute.simulator.pagerduty.book import IncidentBook
+from resolute.simulator.pagerduty.change_events import ChangeEvent
+from resolute.simulator.pagerduty.deliveries import Delivery, WebhookReply, WebhookRequest
 from resolute.simulator.pagerduty.events import EventsApi
 from resolute.simulator.pagerduty.faults import Fault, Faults
 from resolute.simulator.pagerduty.history import History, ProcessedEvent, RequestRecord
 from resolute.simulator.pagerduty.ids import Ids, masked
 from resolute.simulator.pagerduty.incidents import Agent, Alert, Incident, Status
+from resolute.simulator.pagerduty.movable_clock import MovableClock
+from resolute.simulator.pagerduty.resources import Service, User
 from resolute.simulator.pagerduty.rest import RestApi
 from resolute.simulator.pagerduty.rules import Rules
 from resolute.simulator.pagerduty.seed import checkout_account
+from resolute.simulator.pagerduty.webhooks import Webhooks
 from resolute.simulator.pagerduty.wire import SimAnswer, SimRequest, read_json
-from resolute.simulator.pagerduty.world import User, World
+from resolute.simulator.pagerduty.world import World
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class PagerDutySimulator:
@@ -36,6 +43,9 @@ class PagerDutySimulator:
         world: users, schedules, policies, services and keys; its `add_*` methods make more.
         rules: limits and doubtful points as switches.
         faults: fault switches.
+        webhooks: subscriptions and deliveries.
+        receiver: answers webhooks as they fall due, in the process. Without it they wait for a courier, such as the
+            one of a server.
     """
 
     def __init__(
@@ -59,23 +69,28 @@ class PagerDutySimulator:
         self.world = World(clock, made)
         self._book = IncidentBook(self.world, made, self._history)
         self._events = EventsApi(self.world, self.rules, self._book, made, self._history)
-        self._rest = RestApi(self.world, self.rules, self._book)
+        self.webhooks = Webhooks(self.world, self.rules, self.faults, made, self._history)
+        self._book.life.listeners.append(self.webhooks.tell)
+        self._rest = RestApi(self.world, self.rules, self._book, self.webhooks)
+        self.receiver: Callable[[WebhookRequest], WebhookReply] | None = None
+        self._settling = False
         seed(self.world)
 
     # --- the account's first keys -----------------------------------------------------------
 
     @property
     def routing_key(self) -> str:
-        """The routing key of the first service."""
-        service = next(iter(self.world.services.values()), None)
+        """The routing key of the first service that has one."""
+        service = next((each for each in self.world.services.values() if each.integrations), None)
         if service is None:
             raise ConfigError("The account has no service. Call world.add_service first.")
         return service.routing_key
 
     @property
     def api_key(self) -> str:
-        """The first full REST API key."""
-        key = next((key.token for key in self.world.api_keys.values() if not key.read_only), None)
+        """The first full REST API key of the account."""
+        keys = (key for key in self.world.api_keys.values() if key.kind == "account" and not key.read_only)
+        key = next((key.token for key in keys), None)
         if key is None:
             raise ConfigError("The account has no full API key. Call world.add_api_key first.")
         return key
@@ -91,6 +106,17 @@ class PagerDutySimulator:
     def now(self) -> datetime:
         """The account's time."""
         return self._clock.now()
+
+    def advance(self, delta: timedelta) -> None:
+        """Let time pass at once, and all that falls due in it happen.
+
+        Raises:
+            ConfigError: the clock cannot be moved, or not that way.
+        """
+        if not isinstance(self._clock, MovableClock):
+            raise ConfigError("This simulator's clock cannot be moved. Make it with MovableClock(SystemClock()).")
+        self._clock.advance(delta)
+        self.settle()
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -146,10 +172,29 @@ class PagerDutySimulator:
         self.settle()
         return list(self._book.incidents.values())
 
+    @property
+    def change_events(self) -> list[ChangeEvent]:
+        """Every accepted change event, oldest first."""
+        return list(self._events.changes)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every webhook delivery, oldest first, with its attempts."""
+        self.settle()
+        return list(self.webhooks.deliveries.all)
+
     def export(self) -> str:
-        """Everything that happened as JSON lines: requests, processed events, changes of incidents."""
+        """Everything that happened as JSON lines: requests, events, changes of incidents, webhooks."""
         self.settle()
         return self._history.to_json_lines()
+
+    def pending_of(self, incident: Incident) -> list[tuple[str, datetime]]:
+        """What will happen to an incident by itself and when: "escalate", "unacknowledge", "resolve", soonest first."""
+        return self._book.life.pending(incident)
+
+    def status_of(self, service: Service) -> str:
+        """How a service stands now: disabled, maintenance, critical, warning or active."""
+        return self._book.status_of(service, self._settled_now())
 
     # --- a person's hand --------------------------------------------------------------------
 
@@ -179,16 +224,54 @@ class PagerDutySimulator:
 
     # --- inside -----------------------------------------------------------------------------
 
+    @property
+    def next_due(self) -> datetime | None:
+        """When something next happens by itself; None when nothing will."""
+        late = self._late[0][0] if self._late else None
+        dues = (self._events.next_due, late, self._book.next_due, self.webhooks.deliveries.next_due)
+        return min((due for due in dues if due is not None), default=None)
+
     def _settled_now(self) -> datetime:
         now = self._clock.now()
-        while True:
-            event_due, late_due = self._events.next_due, self._late[0][0] if self._late else None
-            if event_due is not None and event_due <= now and (late_due is None or event_due <= late_due):
-                self._events.process_next()
-            elif late_due is not None and late_due <= now:
-                self._serve(heapq.heappop(self._late)[2], late_due, Ids(self._request_ids).hex())
-            else:
-                return now
+        if self._settling:  # a receiver of webhooks asks while it answers
+            return now
+        self._settling = True
+        try:
+            while self._take_step(now):
+                pass
+        finally:
+            self._settling = False
+        return now
+
+    def _take_step(self, now: datetime) -> bool:
+        """Let the first thing that is due happen, as of its own moment; False when nothing is."""
+        webhook_due = self.webhooks.deliveries.next_due if self.receiver else None
+        steps = (
+            (self._events.next_due, self._events.process_next),
+            (self._book.next_due, self._book.ring_next),
+            (self._late[0][0] if self._late else None, self._serve_late),
+            (webhook_due, self._deliver_next),
+        )
+        due, step = min(((due or _NEVER, step) for due, step in steps), key=lambda each: each[0])
+        if due > now:
+            return False
+        step()
+        return True
+
+    def _serve_late(self) -> None:
+        due, _, request = heapq.heappop(self._late)
+        self._serve(request, due, Ids(self._request_ids).hex())
+
+    def _deliver_next(self) -> None:
+        deliveries, receiver = self.webhooks.deliveries, self.receiver
+        due = deliveries.next_due
+        delivery = deliveries.take(due) if due else None
+        if due is None or delivery is None or receiver is None:
+            return
+        reply, timeout = receiver(deliveries.request_of(delivery)), self.rules.webhook_timeout
+        if reply.took_s > timeout.total_seconds():
+            reply = WebhookReply(error="timeout", took_s=timeout.total_seconds())
+        deliveries.finish(delivery, reply, due + timedelta(seconds=reply.took_s))
 
     def _serve(self, request: SimRequest, now: datetime, request_id: str) -> SimAnswer:
         answer, remarks = self._ask(request, now, request_id)
@@ -216,7 +299,7 @@ class PagerDutySimulator:
     ) -> None:
         event = _event_of(request)
         key, action, dedup_key = (event.get(name) for name in ("routing_key", "event_action", "dedup_key"))
-        if served is not None and served.status == 202:
+        if served is not None and served.status == 202 and request.path == "/v2/enqueue":
             dedup_key = served.json()["dedup_key"]
         self._history.add_request(
             RequestRecord(

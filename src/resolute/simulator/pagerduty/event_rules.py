@@ -6,7 +6,7 @@ documented while no answer is. Source: PagerDuty Events API v2, "Send an event" 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
@@ -29,6 +29,10 @@ class Event:
     source: str
     severity: str
     payload: dict[str, Any]
+    links: list[dict[str, Any]] = field(default_factory=list)
+    images: list[dict[str, Any]] = field(default_factory=list)
+    client: str | None = None
+    client_url: str | None = None
 
 
 def find_event_faults(event: dict[str, Any]) -> list[str]:
@@ -36,7 +40,7 @@ def find_event_faults(event: dict[str, Any]) -> list[str]:
 
     A payload is needed on a trigger alone, but checked wherever it is present.
     """
-    faults = [*_routing_key_faults(event.get("routing_key"))]
+    faults = [*find_routing_key_faults(event.get("routing_key"))]
     action = event.get("event_action")
     if _blank(action):
         faults.append("'event_action' is missing or blank")
@@ -52,8 +56,8 @@ def find_event_faults(event: dict[str, Any]) -> list[str]:
         faults.append("'payload' is invalid (must be an object)")  # ours
     for name in ("client", "client_url"):
         faults += _text_faults(name, event.get(name))
-    faults += _attachment_faults(event.get("links"), "links", "link href", "href")
-    faults += _attachment_faults(event.get("images"), "images", "image src", "src")
+    faults += find_attachment_faults(event.get("links"), "links", "link href", "href")
+    faults += find_attachment_faults(event.get("images"), "images", "image src", "src")
     return faults
 
 
@@ -68,10 +72,15 @@ def to_event(event: dict[str, Any]) -> Event:
         source=payload.get("source", ""),
         severity=payload.get("severity", ""),
         payload=payload,
+        links=event.get("links") or [],
+        images=event.get("images") or [],
+        client=event.get("client"),
+        client_url=event.get("client_url"),
     )
 
 
-def _routing_key_faults(key: object) -> list[str]:
+def find_routing_key_faults(key: object) -> list[str]:
+    """What is wrong with a routing key."""
     if _blank(key):
         return ["'routing_key' cannot be blank"]
     faults = []
@@ -93,14 +102,8 @@ def _dedup_key_faults(key: object, *, required: bool) -> list[str]:
 
 
 def _payload_faults(payload: dict[str, Any]) -> list[str]:
-    faults = []
-    summary, source, severity = payload.get("summary"), payload.get("source"), payload.get("severity")
-    if _blank(summary):
-        faults.append("'payload.summary' is missing or blank")
-    else:
-        faults += _text_faults("payload.summary", summary)
-    if isinstance(summary, str) and len(summary) > MAX_SUMMARY:
-        faults.append(f"'summary' is too long (maiximum is {MAX_SUMMARY} characters)")  # PagerDuty's own spelling
+    source, severity = payload.get("source"), payload.get("severity")
+    faults = _summary_faults(payload.get("summary"))
     if _blank(source):
         faults.append("'payload.source' is missing or blank")
     else:
@@ -114,9 +117,28 @@ def _payload_faults(payload: dict[str, Any]) -> list[str]:
     faults += _timestamp_faults(payload.get("timestamp"))
     for name in ("component", "group", "class"):
         faults += _text_faults(f"payload.{name}", payload.get(name))
-    if not isinstance(payload.get("custom_details", {}), dict | None):
-        faults.append("'payload.custom_details' is invalid (must be an object)")  # ours
+    return faults + _details_faults(payload)
+
+
+def find_change_payload_faults(payload: dict[str, Any]) -> list[str]:
+    """What is wrong with the payload of a change event: it needs a summary alone."""
+    faults = _summary_faults(payload.get("summary")) + _text_faults("payload.source", payload.get("source"))
+    return faults + _timestamp_faults(payload.get("timestamp")) + _details_faults(payload)
+
+
+def _summary_faults(summary: object) -> list[str]:
+    if _blank(summary):
+        return ["'payload.summary' is missing or blank"]
+    faults = _text_faults("payload.summary", summary)
+    if isinstance(summary, str) and len(summary) > MAX_SUMMARY:
+        faults.append(f"'summary' is too long (maiximum is {MAX_SUMMARY} characters)")  # PagerDuty's own spelling
     return faults
+
+
+def _details_faults(payload: dict[str, Any]) -> list[str]:
+    if isinstance(payload.get("custom_details", {}), dict | None):
+        return []
+    return ["'payload.custom_details' is invalid (must be an object)"]  # ours
 
 
 def _timestamp_faults(timestamp: object) -> list[str]:
@@ -132,7 +154,8 @@ def _timestamp_faults(timestamp: object) -> list[str]:
     return ["'payload.timestamp' is invalid (must be ISO 8601, as in 2015-07-17T08:42:58Z)"]  # ours
 
 
-def _attachment_faults(items: object, name: str, label: str, required: str) -> list[str]:
+def find_attachment_faults(items: object, name: str, label: str, required: str) -> list[str]:
+    """What is wrong with `links` or `images`; each of them has to have `required`."""
     if items is None:
         return []
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):

@@ -49,6 +49,7 @@ class Fault:
             users of the REST API have met.
         applied: the request reaches the service before this answer hides what became of it.
         retry_after: the answer names a time to wait, in `Retry-After`.
+        limits: a 429 of the REST host carries its `ratelimit-*` headers.
         ending: "answer", "cut" (connection closed), "refused" (nothing listens), "slow" (the service's own
             answer after `slow_s`), "late" (cut, and the request reaches the service `late_s` later).
     """
@@ -58,6 +59,7 @@ class Fault:
     body: Body = "service"
     applied: bool = False
     retry_after: bool = False
+    limits: bool = True
     ending: Literal["answer", "cut", "refused", "slow", "late"] = "answer"
 
 
@@ -66,6 +68,7 @@ def _all_kinds() -> dict[str, Fault]:
     kinds += [Fault(f"{status}_bare", status, "empty") for status in (202, 401, 429, 500, 502, 503, 504)]
     kinds += [Fault(f"html_{s}", s, "html") for s in (200, 202, 400, 401, 403, 404, 407, 429, 500, 502, 503, 504)]
     kinds += [Fault(f"{status}_retry_after", status, retry_after=True) for status in (429, 503)]
+    kinds.append(Fault("429_no_limits", 429, limits=False))
     kinds += [Fault(f"{status}_applied", status, applied=True) for status in (500, 502, 504)]
     kinds += [Fault(f"html_{status}_applied", status, "html", applied=True) for status in (500, 502, 504)]
     odd: tuple[Body, ...] = ("error_string", "error_array", "errors_string", "errors_object", "no_errors")
@@ -91,6 +94,7 @@ class Faults:
         slow_s: seconds until a "slow" answer.
         late_s: seconds until a "cut_then_apply" request reaches the service.
         wait_s: what 429 answers tell a client to wait, in seconds.
+        webhook_duplicates: how many of the next webhooks are delivered twice.
     """
 
     def __init__(self, randomness: Randomness) -> None:
@@ -105,6 +109,7 @@ class Faults:
         self._scripts: dict[Scope, deque[Fault | None]] = {"events": deque(), "rest": deque(), "any": deque()}
         self._mixes: dict[Scope, tuple[list[tuple[Fault, float]], Randomness]] = {}
         self._outages: dict[Scope, Fault] = {}
+        self.webhook_duplicates = 0
 
     def script(self, scope: Scope, kinds: Sequence[str]) -> None:
         """Let the next requests of this scope meet these kinds, one each and in order; "ok" is a healthy one.
@@ -158,7 +163,7 @@ class Faults:
         answer = _error(fault, api)
         if fault.body not in ("html", "empty"):
             answer = answer.with_headers(("x-request-id", request_id))
-            if fault.status == 429 and api == "rest":
+            if fault.status == 429 and fault.limits and api == "rest":
                 answer = answer.with_headers(
                     ("ratelimit-limit", "960"), ("ratelimit-remaining", "0"), ("ratelimit-reset", str(self.wait_s))
                 )

@@ -1,4 +1,4 @@
-"""Everything that happened, in order: requests, processed events, changes of incidents."""
+"""Everything that happened, in order: requests, events, changes of incidents, attempts to deliver webhooks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ProcessedEvent:
         accepted_at: when it was answered with 202.
         action, dedup_key: of the event.
         routing_key: masked.
-        effect: "opened", "folded", "acknowledged", "resolved", or why nothing happened:
+        effect: "opened", "grouped", "folded", "acknowledged", "resolved", or why nothing happened:
             "already_acknowledged", "no_open_alert", "unknown_key", "disabled", "maintenance",
             "suppressed", "nobody_on_call".
         alert_id, incident_id: what it touched, None when nothing.
@@ -97,6 +97,18 @@ class History:
         self._lines.append(
             {"what": "incident", "at": at, "incident_id": incident_id, "number": number}
             | {"change": change, "channel": channel, "by": by}
+        )
+
+    def add_change_event(self, at: datetime, routing_key: str, service_id: str | None, payload: dict[str, Any]) -> None:
+        """Keep an accepted change event; `routing_key` is masked."""
+        line = {"what": "change_event", "at": at, "routing_key": routing_key, "service_id": service_id}
+        self._lines.append(line | {"payload": payload})
+
+    def add_webhook(self, at: datetime, id_: str, subscription_id: str, event_type: str, outcome: str) -> None:
+        """Keep an attempt to deliver a webhook; `outcome` is the status it was answered with, or why there is none."""
+        self._lines.append(
+            {"what": "webhook", "at": at, "webhook_id": id_, "subscription_id": subscription_id}
+            | {"event_type": event_type, "outcome": outcome}
         )
 
     def to_json_lines(self) -> str:

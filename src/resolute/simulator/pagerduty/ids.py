@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from resolute.clock import Randomness
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -26,6 +28,14 @@ class Ids:
     def hex(self, length: int = 32) -> str:
         """A lower-case hexadecimal text: a routing key, a generated dedup key or a request id."""
         return f"{self._randomness.getrandbits(4 * length):0{length}x}"
+
+    def event(self) -> str:
+        """An id of a webhook event, 26 upper-case characters."""
+        return "".join(_DIGITS[self._randomness.getrandbits(5)] for _ in range(26))
+
+    def uuid(self) -> str:
+        """A random UUID, as webhook deliveries have."""
+        return str(UUID(int=self._randomness.getrandbits(128), version=4))
 
     def token(self) -> str:
         """A REST API key of 20 characters."""

@@ -1,50 +1,25 @@
-"""The REST API: credentials, rate limit, routing, and the shape of refusals.
-
-Resources bring a table of `Route`; adding one means writing its module and naming it in `ROUTES`.
-"""
+"""The REST API: credentials, rate limits, routing, and the shape of refusals."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
-from resolute.simulator.pagerduty import rest_directory, rest_incidents, rest_oncalls
+from resolute.simulator.pagerduty import oauth
 from resolute.simulator.pagerduty.book import IncidentBook
+from resolute.simulator.pagerduty.credentials import authenticate, check_rights
+from resolute.simulator.pagerduty.operation import Operation
+from resolute.simulator.pagerduty.operations import LINKED, OPERATIONS
 from resolute.simulator.pagerduty.ratewindow import RateWindow
-from resolute.simulator.pagerduty.restcall import Refused, RestCall, not_found
+from resolute.simulator.pagerduty.refusals import Refused, invalid_input, not_found
+from resolute.simulator.pagerduty.resources import ApiKey
+from resolute.simulator.pagerduty.restcall import RestCall
 from resolute.simulator.pagerduty.rules import Rules
+from resolute.simulator.pagerduty.webhooks import Webhooks
 from resolute.simulator.pagerduty.wire import SimAnswer, SimRequest
-from resolute.simulator.pagerduty.world import ApiKey, World
+from resolute.simulator.pagerduty.world import World
 
 ACCEPT = "application/vnd.pagerduty+json;version=2"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One operation; `*` in `path` stands for an id."""
-
-    method: str
-    path: str
-    handler: Callable[[RestCall, IncidentBook], SimAnswer]
-
-    def match(self, path: str) -> tuple[str, ...] | None:
-        """The ids in `path`, None when it is another path."""
-        wanted, sent = self.path.split("/"), path.split("/")
-        if len(wanted) != len(sent) or any(w not in ("*", s) for w, s in zip(wanted, sent, strict=True)):
-            return None
-        return tuple(s for w, s in zip(wanted, sent, strict=True) if w == "*")
-
-
-ROUTES = (
-    Route("GET", "/incidents", rest_incidents.list_incidents),
-    Route("GET", "/incidents/*", rest_incidents.get_incident),
-    Route("PUT", "/incidents/*", rest_incidents.update_incident),
-    Route("GET", "/oncalls", rest_oncalls.list_oncalls),
-    Route("GET", "/services", rest_directory.list_services),
-    Route("GET", "/users", rest_directory.list_users),
-)
 
 
 class RestApi:
@@ -53,53 +28,84 @@ class RestApi:
     Source: PagerDuty REST API v2, "Authentication", "Rate limiting", "Errors".
     """
 
-    def __init__(self, world: World, rules: Rules, book: IncidentBook) -> None:
+    def __init__(self, world: World, rules: Rules, book: IncidentBook, webhooks: Webhooks) -> None:
         self._world = world
         self._rules = rules
         self._book = book
-        self._windows: defaultdict[str, RateWindow] = defaultdict(RateWindow)
+        self._webhooks = webhooks
+        self._windows: defaultdict[tuple[str, str], RateWindow] = defaultdict(RateWindow)
 
     def handle(self, request: SimRequest, now: datetime) -> tuple[SimAnswer, tuple[str, ...]]:
         """The answer, and remarks on what the real service would have let pass."""
+        if request.path == oauth.PATH:
+            return oauth.issue_token(request, self._world, now), ()
         try:
-            key = self._authenticate(request)
+            key = authenticate(request, self._world, now)
         except Refused as refused:
             return refused.answer, ()
-        limit, window = self._rules.rest_per_minute, self._windows[key.token]
         remarks: list[str] = []
         if request.header("accept") != ACCEPT:
             remarks.append(f"no header Accept: {ACCEPT}; the version is not pinned")
-        if limit is not None and not window.take(now, limit):
-            answer = Refused(429, 2020, "Rate Limit Exceeded").answer
+        matches = [(each, ids) for each in (*OPERATIONS, *LINKED) if (ids := each.match(request.path)) is not None]
+        found = next((match for match in matches if match[0].method == request.method), None)
+        limits = self._limits(key, found[0] if found else None)
+        if all(window.remaining(now, limit) for window, limit in limits):
+            for window, limit in limits:
+                window.take(now, limit)
+            answer = self._answer(request, now, key, matches, found, remarks)
         else:
-            answer = self._route(request, now, key, remarks)
-        if limit is not None:
-            answer = answer.with_headers(
-                ("ratelimit-limit", str(limit)),
-                ("ratelimit-remaining", str(window.remaining(now, limit))),
-                ("ratelimit-reset", str(window.reset_s(now))),
-            )
-        return answer, tuple(remarks)
+            answer = Refused(429, 2020, "Rate Limit Exceeded").answer
+        return _with_limits(answer, limits, now), tuple(remarks)
 
-    def _authenticate(self, request: SimRequest) -> ApiKey:
-        scheme, _, token = (request.header("authorization") or "").partition("=")
-        key = self._world.api_keys.get(token.strip()) if scheme.strip().lower() == "token token" else None
-        if key is None:
-            raise Refused(401, 2006, "Authentication Failed")
-        return key
+    def _limits(self, key: ApiKey, operation: Operation | None) -> list[tuple[RateWindow, int]]:
+        """The windows that a request counts in; all keys of one user share theirs."""
+        owner = key.user_id or key.token
+        limits = []
+        if self._rules.rest_per_minute is not None:
+            limits.append((self._windows[owner, ""], self._rules.rest_per_minute))
+        if operation is not None and operation.is_scarce and self._rules.scarce_per_minute is not None:
+            limits.append((self._windows[owner, operation.name], self._rules.scarce_per_minute))
+        return limits
 
-    def _route(self, request: SimRequest, now: datetime, key: ApiKey, remarks: list[str]) -> SimAnswer:
-        matches = [(route, ids) for route in ROUTES if (ids := route.match(request.path)) is not None]
+    def _answer(
+        self,
+        request: SimRequest,
+        now: datetime,
+        key: ApiKey,
+        matches: list[tuple[Operation, tuple[str, ...]]],
+        found: tuple[Operation, tuple[str, ...]] | None,
+        remarks: list[str],
+    ) -> SimAnswer:
         try:
             if not matches:
                 raise not_found()
-            for route, ids in matches:
-                if route.method == request.method:
-                    if key.read_only and route.method != "GET":
-                        raise Refused(403, 2010, "Access Denied")
-                    call = RestCall(request, now, self._world, self._rules, ids, remarks)
-                    return route.handler(call, self._book)
-            methods = ", ".join(route.method for route, _ in matches)
-            return Refused(405, 2001, "Method Not Allowed").answer.with_headers(("allow", methods))
+            if found is None:
+                methods = ", ".join(operation.method for operation, _ in matches)
+                return Refused(405, 2001, "Method Not Allowed").answer.with_headers(("allow", methods))
+            operation, ids = found
+            check_rights(key, operation.scope, self._world)
+            call = RestCall(request, now, self._world, self._rules, ids, key, self._webhooks, remarks)
+            if operation.method != "GET":
+                self._be_strict(remarks)  # before anything is changed
+            answer = operation.handler(call, self._book)
+            if operation.method == "GET":
+                self._be_strict(remarks)
+            return answer
         except Refused as refused:
             return refused.answer
+
+    def _be_strict(self, remarks: list[str]) -> None:
+        if self._rules.strict and remarks:
+            raise invalid_input(*(f"strict: {remark}" for remark in remarks))
+
+
+def _with_limits(answer: SimAnswer, limits: list[tuple[RateWindow, int]], now: datetime) -> SimAnswer:
+    """The headers of the limit that is nearest."""
+    if not limits:
+        return answer
+    window, limit = min(limits, key=lambda each: each[0].remaining(now, each[1]))
+    return answer.with_headers(
+        ("ratelimit-limit", str(limit)),
+        ("ratelimit-remaining", str(window.remaining(now, limit))),
+        ("ratelimit-reset", str(window.reset_s(now))),
+    )

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resolute.simulator.pagerduty.book import IncidentBook
-from resolute.simulator.pagerduty.restcall import RestCall, invalid_input
+from resolute.simulator.pagerduty.refusals import invalid_input
+from resolute.simulator.pagerduty.restcall import RestCall
 from resolute.simulator.pagerduty.rota import OnCallEntry, on_call_entries
-from resolute.simulator.pagerduty.shapes import policy_shape, schedule_shape, user_shape
+from resolute.simulator.pagerduty.schedule_shape import schedule_shape
+from resolute.simulator.pagerduty.shapes import policy_shape, user_shape
 from resolute.simulator.pagerduty.wire import SimAnswer
 
 HORIZON = timedelta(days=90)

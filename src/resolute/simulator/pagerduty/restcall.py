@@ -12,37 +12,19 @@ from functools import cached_property
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from resolute.simulator.pagerduty.moments import format_moment, parse_moment
+from resolute.simulator.pagerduty.credentials import find_requester
+from resolute.simulator.pagerduty.moments import format_moment, months_later, parse_moment
+from resolute.simulator.pagerduty.refusals import invalid_input
+from resolute.simulator.pagerduty.resources import ApiKey, User
 from resolute.simulator.pagerduty.rules import Rules
+from resolute.simulator.pagerduty.webhooks import Webhooks
 from resolute.simulator.pagerduty.wire import SimAnswer, SimRequest, json_answer, read_json
-from resolute.simulator.pagerduty.world import User, World
+from resolute.simulator.pagerduty.world import World
 
 Row = TypeVar("Row")
 
 MAX_LIMIT = 100
 MAX_ROW = 10_000
-
-
-class Refused(Exception):
-    """Ends a handler with an error answer; never leaves the simulator.
-
-    Source: PagerDuty REST API v2, "Errors": `{"error": {"message", "code", "errors"}}`.
-    """
-
-    def __init__(self, status: int, code: int, message: str, *errors: str) -> None:
-        super().__init__(message)
-        error: dict[str, Any] = {"message": message, "code": code}
-        self.answer = json_answer(status, {"error": error | ({"errors": list(errors)} if errors else {})})
-
-
-def invalid_input(*errors: str, code: int = 2001) -> Refused:
-    """400 with code 2001, PagerDuty's most common refusal."""
-    return Refused(400, code, "Invalid Input Provided" if code == 2001 else "Arguments Caused Error", *errors)
-
-
-def not_found() -> Refused:
-    """404 as the official schema shows it."""
-    return Refused(404, 2100, "Not Found")
 
 
 @dataclass
@@ -51,6 +33,8 @@ class RestCall:
 
     Attributes:
         ids: the variable parts of the path, in order.
+        key: the credential it came with.
+        webhooks: the account's subscriptions.
         remarks: what the real service forgives or misreads silently; filled while reading.
         zone: the zone that dates are written in: `time_zone`, else the account's.
     """
@@ -60,6 +44,8 @@ class RestCall:
     world: World
     rules: Rules
     ids: tuple[str, ...]
+    key: ApiKey
+    webhooks: Webhooks
     remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -123,36 +109,44 @@ class RestCall:
         """An instant as it stands in an answer to this call."""
         return None if at is None else format_moment(at, self.zone)
 
-    def body(self, wrapper: str) -> dict[str, Any]:
-        """The object below `wrapper` in the JSON body."""
+    def moments(self) -> tuple[datetime, datetime]:
+        """`since` and `until`: the last month by default, six months at most; one end gives the month next to it.
+
+        Source: PagerDuty REST API v2, "List incidents"; one-sided ranges as its client's maintainer explains them.
+        """
+        since, until = self.moment("since"), self.moment("until")
+        if since is None:
+            until = until or self.now
+            since = months_later(until, -1)
+        elif until is None:
+            until = months_later(since, 1)
+            self.remark("since without until: one month from since, not until now")
+        if until < since or until > months_later(since, 6):
+            raise invalid_input(" is invalid.")
+        return since, until
+
+    def json_object(self) -> dict[str, Any]:
+        """The JSON object that is the body."""
         if "json" not in (self.request.header("content-type") or ""):
             raise invalid_input("params must be a Hash")  # read as form data
         try:
             body = read_json(self.request.body)
         except ValueError:
             raise invalid_input("Request body is not valid JSON") from None
-        if not isinstance(body, dict) or not isinstance(body.get(wrapper), dict):
+        if not isinstance(body, dict):
+            raise invalid_input("params must be a Hash")
+        return body
+
+    def body(self, wrapper: str) -> dict[str, Any]:
+        """The object below `wrapper` in the JSON body."""
+        inner = self.json_object().get(wrapper)
+        if not isinstance(inner, dict):
             raise invalid_input(f"{wrapper} must be a Hash")
-        inner: dict[str, Any] = body[wrapper]
         return inner
 
     def requester(self) -> User:
-        """The user named by the `From` header; with the rule relaxed, else the account's first.
-
-        Source: PagerDuty REST API v2, "HTTP request headers"; the texts come from users' reports.
-        """
-        email = self.request.header("from")
-        user = self.world.find_user(email) if email else None
-        if user is not None:
-            return user
-        if not self.rules.require_from:
-            return next(iter(self.world.users.values()))
-        if not email:
-            text = 'You must specify a user\'s email address in the "From" header to perform this action'
-            raise Refused(400, 2016, text)
-        if "@" not in email:
-            raise Refused(400, 1028, 'Malformed "From" header')
-        raise Refused(400, 1008, "Requester User Not Found")
+        """The user on whose behalf a write is made; see `find_requester`."""
+        return find_requester(self.request, self.key, self.world, self.rules)
 
     def page(self, wrapper: str, rows: Sequence[Row], shape: Callable[[Row], dict[str, Any]]) -> SimAnswer:
         """One page of `rows`, each as `shape` shows it: 25 unless `limit` says otherwise, 100 at most.
@@ -180,7 +174,8 @@ class RestCall:
         value = self.value(name)
         if value is None:
             return default
-        if not (value.isascii() and value.isdigit()) or (name == "limit" and int(value) == 0):
+        is_number = value.isascii() and value.isdigit() and len(value) <= 18  # longer ones Python may refuse to read
+        if not is_number or (name == "limit" and int(value) == 0):
             raise invalid_input(f"{name.capitalize()} is invalid.")
         return int(value)
 

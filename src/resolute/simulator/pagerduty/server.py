@@ -19,6 +19,7 @@ import uvicorn
 from resolute.http_server import guest, listen_at, url_of
 from resolute.simulator.pagerduty.app import SimulatorApp
 from resolute.simulator.pagerduty.core import PagerDutySimulator
+from resolute.simulator.pagerduty.courier import Courier
 from resolute.simulator.pagerduty.cutting import CuttableProtocol
 
 Result = TypeVar("Result")
@@ -77,7 +78,10 @@ class SimulatorServer:
         """Run `do(simulator)` in the server's event loop and return its result, or raise its exception."""
 
         async def call() -> Result:
-            return do(self._simulator)
+            try:
+                return do(self._simulator)
+            finally:
+                self._wake()
 
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result(timeout=30)
 
@@ -94,14 +98,19 @@ class SimulatorServer:
 
     async def _main(self, listener: socket.socket) -> None:
         stop = asyncio.Event()
-        async with _serving(self._simulator, listener, self.url):
+        async with _serving(self._simulator, listener, self.url) as wake:
+            self._wake = wake
             self._ready.set_result((asyncio.get_running_loop(), stop))
             await stop.wait()
 
 
 @contextlib.asynccontextmanager
-async def _serving(simulator: PagerDutySimulator, listening: socket.socket, url: str) -> AsyncIterator[None]:
-    app = SimulatorApp(simulator, url)
+async def _serving(
+    simulator: PagerDutySimulator, listening: socket.socket, url: str
+) -> AsyncIterator[Callable[[], None]]:
+    """Serve and deliver webhooks; gives what to call when the simulator was touched from elsewhere."""
+    courier = Courier(simulator)
+    app = SimulatorApp(simulator, url, wake=courier.wake)
     simulator.world.base_url = url
     config = uvicorn.Config(
         app.asgi,
@@ -115,7 +124,11 @@ async def _serving(simulator: PagerDutySimulator, listening: socket.socket, url:
         timeout_graceful_shutdown=2,
     )
     async with guest(config, listening):
+        delivering = asyncio.create_task(courier.run())
         try:
-            yield
+            yield courier.wake
         finally:
             app.closing.set()
+            delivering.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await delivering
