@@ -1,6 +1,7 @@
-"""Page, ring everybody on call when nobody acknowledges, and resolve once the service is well again.
+"""Page, escalate and ring everybody on call when nobody acknowledges, and resolve once the service is well again.
 
-export PAGERDUTY_ROUTING_KEY=... PAGERDUTY_API_KEY=... ESCALATION_POLICY=P123456 SERVICE_URL=https://shop.internal/health
+export PAGERDUTY_ROUTING_KEY=... PAGERDUTY_API_KEY=... PAGERDUTY_FROM=automation@example.com
+export ESCALATION_POLICY=P123456 SERVICE_URL=https://shop.internal/health
 export SLACK_WEBHOOK_URL=...                                                 # may be left out
 resolute --module examples/escalation.py run escalation --input summary="The shop is down" --run-id shop-1
 resolute runs signal shop-1 take --approve --by ada                          # whoever was rung takes it
@@ -9,7 +10,7 @@ resolute runs signal shop-1 take --approve --by ada                          # w
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 import httpx2
@@ -47,16 +48,6 @@ class Problem(BaseModel):
     key: str = "escalation"
 
 
-@activity
-async def look_at_incident(key: str, since: datetime, until: datetime) -> Literal["none", "open", "taken"]:
-    """Whether somebody has acknowledged or resolved the incident; PagerDuty may need a moment to open one."""
-    account: pagerduty.PagerDutyProvider = current().provider("pagerduty")
-    found = await account.client.find_incidents(key, since=since, until=until)
-    if not found:
-        return "none"
-    return "open" if any(incident.status == "triggered" for incident in found) else "taken"
-
-
 @activity(timeout=timedelta(seconds=30))
 async def check_service(url: str) -> Literal["healthy", "unhealthy"]:
     """The service's health, asked over HTTP; no answer is unhealthy."""
@@ -81,6 +72,17 @@ async def tell(text: str) -> str:
     return text
 
 
+def is_taken(state: FlowState) -> bool:
+    """Whether somebody has acknowledged or resolved the incident; PagerDuty may need a moment to open one."""
+    incident = state.get("incident", pagerduty.FindIncidentOutput).incident
+    return incident is not None and incident.status != "triggered"
+
+
+def is_there(state: FlowState) -> bool:
+    """Whether there is an incident: PagerDuty opens none while the service is in maintenance, or is down itself."""
+    return state.get("incident", pagerduty.FindIncidentOutput).found
+
+
 def is_well(state: FlowState) -> bool:
     """Whether the latest answers of the service were all healthy."""
     return state.all("health")[-HEALTHY_IN_A_ROW:] == ["healthy"] * HEALTHY_IN_A_ROW
@@ -94,10 +96,18 @@ people = (
     steps()
     .then_loop(
         "watch",
-        look_at_incident(key=KEY, since=now() - timedelta(days=1), until=now()).as_("incident"),
-        until=output("incident") == "taken", every=LOOK_EVERY, at_most=LOOKS, on_end="continue",
+        pagerduty.find_incident(
+            dedup_key=KEY, since=now() - timedelta(days=1), until=now(), wait=timedelta(0),
+        ).as_("incident"),
+        until=is_taken, every=LOOK_EVERY, at_most=LOOKS, on_end="continue",
     )
-    .when(output("incident") != "taken")
+    .when(lambda state: not is_taken(state))
+        .when(is_there)
+            .then(
+                pagerduty.update_incident(id=output("incident.incident.id"), escalation_level=2).as_("escalate")
+                .or_else(tell(text="The incident could not be escalated.").as_("tell_escalation"))
+            )
+        .end_when()
         .then(pagerduty.get_on_calls(
             escalation_policy_ids=[env("ESCALATION_POLICY")], since=now(), until=now() + timedelta(minutes=1),
         ).as_("oncall"))

@@ -41,6 +41,10 @@ class _Check:
     def event_id(self) -> str | None:
         return None
 
+    @property
+    def unfit(self) -> int:
+        return 422
+
     def problems(self) -> list[str]:
         if self.secrets and all(isinstance(name, str) and name for name in self.secrets):
             return []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import signal
@@ -15,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from resolute import RunFailed, Worker, WorkerConfig
@@ -22,7 +25,7 @@ from resolute.clock import SystemClock
 from resolute.engines.embedded.owner import holder
 from resolute.loader import load
 from resolute.ports import Ports
-from resolute.simulator import PagerDutySimulator
+from resolute.simulator import PagerDutySimulator, SimRequest
 from resolute.simulator.pagerduty.server import SimulatorServer
 
 pytestmark = pytest.mark.acceptance
@@ -31,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 FLOWS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 PATIENCE = timedelta(seconds=30)
+WEBHOOK_SECRET = "the-secret-of-the-subscription"
 
 
 class Site:
@@ -100,6 +104,8 @@ def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPa
         "PAGERDUTY_ROUTING_KEY": simulator.routing_key,
         "PAGERDUTY_SERVICE_KEY": simulator.routing_key,
         "PAGERDUTY_API_KEY": simulator.api_key,
+        "PAGERDUTY_FROM": simulator.first_user.email,
+        "PAGERDUTY_WEBHOOK_SECRET": f"a-secret-of-before,{WEBHOOK_SECRET}",
         "ESCALATION_POLICY": next(iter(simulator.world.policies)),
         "ESCALATION_POLICY_ID": next(iter(simulator.world.policies)),
         "HEALTH_URL": site.url,
@@ -119,7 +125,8 @@ def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPa
 def worker_of(example: str) -> Worker:
     """The example's flows and accounts in a worker of the test, on a store in memory."""
     found = load(str(EXAMPLES / example), EXAMPLES).as_worker()
-    return Worker(WorkerConfig(engine="memory:"), flows=found.flows, providers=found.providers, ports=Ports())
+    config = WorkerConfig(engine="memory:", webhooks="127.0.0.1:0")
+    return Worker(config, flows=found.flows, providers=found.providers, ports=Ports())
 
 
 async def run(worker: Worker, input: Any = None) -> dict[str, Any]:
@@ -260,6 +267,7 @@ async def test_escalation_rings_everybody_when_nobody_acknowledges(
         outputs = await run.result(PATIENCE)
     assert sorted(post["text"].partition(":")[0] for post in site.posted) == ["Ada Moreno", "Chris Lindqvist"]
     assert outputs["take"]["by"] == "ada"
+    assert [each["assignee"]["name"] for each in outputs["escalate"]["incident"]["assignments"]] == ["Chris Lindqvist"]
     assert [event.action for event in pagerduty.call(lambda simulator: simulator.processed)].count("acknowledge") == 1
     assert alerts(pagerduty) == [("shop", "resolved", "The shop is down")]
 
@@ -278,7 +286,8 @@ async def test_escalation_rings_nobody_when_somebody_takes_it(
         run = await worker.client.start("escalation", {"summary": "The shop is down", "key": "shop"})
         outputs = await run.result(PATIENCE)
         done = await positions(worker, run.id)
-    assert outputs["incident"] == "taken"
+    assert outputs["incident"]["incident"]["status"] == "acknowledged"
+    assert "escalate" not in outputs
     assert site.posted == []
     assert done.count("handling/wait_for_health[2]/health") == 1
     assert "handling/wait_for_health[3]" not in done
@@ -298,6 +307,98 @@ async def test_escalation_tells_the_channel_when_pagerduty_refuses(
     assert "trigger_event" not in outputs
     assert site.posted[0]["text"] == "PagerDuty has not taken this: The shop is down"
     assert len(site.posted) == 3
+
+
+def open_incident(pagerduty: SimulatorServer, key: str) -> str:
+    """The id of an incident that another tool has opened."""
+
+    def open_it(simulator: PagerDutySimulator) -> str:
+        payload = {"summary": f"Problem {key}", "source": "elsewhere", "severity": "error"}
+        event = {"routing_key": simulator.routing_key, "event_action": "trigger", "dedup_key": key, "payload": payload}
+        headers = {"Content-Type": "application/json"}
+        assert simulator.handle(SimRequest("POST", "/v2/enqueue", headers, json.dumps(event).encode())).status == 202
+        return simulator.incidents[-1].id
+
+    return pagerduty.call(open_it)
+
+
+async def deliver(worker: Worker, kind: str, data: dict[str, Any], number: str = "1") -> httpx2.Response:
+    """What the worker answers to a delivery that is signed as PagerDuty signs it."""
+    event = {"id": f"01EVENT{number}", "event_type": kind, "resource_type": "incident", "data": data}
+    body = json.dumps(
+        {"event": {**event, "occurred_at": "2026-03-01T12:00:00Z", "agent": None, "client": None}}
+    ).encode()
+    digest = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "PagerDuty-Webhook/V3.0",
+        "X-PagerDuty-Signature": f"v1={'0' * 64},v1={digest}",
+        "X-Webhook-Id": f"7e0f1c7a-{number}",
+    }
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        return await http.post(f"{worker.webhooks_url}/pagerduty/webhook", content=body, headers=headers)
+
+
+async def test_incident_response_writes_a_note_on_each_new_incident(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """A signed delivery over a socket, twice, is one run: one note, one message."""
+    incident = open_incident(pagerduty, "shop")
+    data = {"id": incident, "type": "incident", "number": 1, "title": "Problem shop", "status": "triggered"}
+    async with worker_of("incident_response.py") as worker:
+        answers = [await deliver(worker, "incident.triggered", data) for _ in range(2)]
+        [run_id] = {answer.json()["run_id"] for answer in answers}
+        await worker.client.run(run_id).result(PATIENCE)
+    assert [answer.status_code for answer in answers] == [202, 202]
+    [note] = pagerduty.call(lambda simulator: simulator.incidents[0].notes)
+    assert note.content.startswith(f"Looked at by Resolute:\n{site.url} answers 200")
+    assert [post["text"] for post in site.posted] == [f"Problem shop ({incident})\n{note.content}"]
+
+
+async def test_incident_response_leaves_what_is_no_new_incident(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """A test event starts no run, and one of another type a run that does nothing; neither is refused."""
+    async with worker_of("incident_response.py") as worker:
+        ping = await deliver(worker, "pagey.ping", {"message": "Hello from your friend Pagey!", "type": "ping"})
+        other = await deliver(worker, "incident.dreamt", {"id": "D1", "type": "incident_dream"}, "2")
+        outputs = await worker.client.run(other.json()["run_id"]).result(PATIENCE)
+    assert (ping.status_code, ping.text, other.status_code) == (200, "pong", 202)
+    assert list(outputs) == ["event"]
+    assert site.posted == []
+
+
+async def test_incident_metrics_counts_the_day(environ: dict[str, str], pagerduty: SimulatorServer, site: Site) -> None:
+    """What was resolved is counted by service; what is open is not."""
+    for key in ("one", "two"):
+        resolved = open_incident(pagerduty, key)
+        pagerduty.call(lambda simulator, incident=resolved: simulator.resolve(incident))
+    open_incident(pagerduty, "open")
+    async with worker_of("incident_metrics.py") as worker:
+        outputs = await run(worker)
+    assert outputs["metrics"]["resolved"] == 2
+    assert outputs["metrics"]["by_service"] == {"Checkout": 2}
+    assert [post["text"] for post in site.posted] == [outputs["publish_metrics"]]
+    assert outputs["publish_metrics"].startswith("Resolved: 2 (Checkout 2), on average in ")
+
+
+async def test_incident_digest_tells_of_every_incident(
+    environ: dict[str, str], pagerduty: SimulatorServer, site: Site
+) -> None:
+    """More than one page of them; those that are open are named."""
+    pagerduty.call(lambda simulator: setattr(simulator.rules, "events_per_minute", None))
+    for number in range(110):
+        incident = open_incident(pagerduty, str(number))
+        if number >= 12:
+            pagerduty.call(lambda simulator, incident=incident: simulator.resolve(incident))
+    async with worker_of("incident_digest.py") as worker:
+        outputs = await run(worker)
+    first, services, *open_ones = outputs["digest"]["text"].splitlines()
+    assert first == "110 incidents, 110 of high urgency, 12 still open."
+    assert services == "Services: Checkout 110"
+    assert (open_ones[0], open_ones[-1]) == ("- #1 Problem 0 (triggered, 0 h)", "- and 2 more")
+    assert len(outputs["digest"]["left_open"]) == 12
+    assert [post["text"] for post in site.posted] == [outputs["digest"]["text"]]
 
 
 def write_inventory(environ: dict[str, str], *lines: tuple[str, str, str]) -> None:

@@ -17,6 +17,7 @@ from resolute.clock import Clock, Randomness
 from resolute.errors import ConfigError, ProviderError, ProviderOutcomeUnknown, ProviderRejected, ProviderUnavailable
 from resolute.ledger import lanes
 from resolute.ledger.book import Book, Lane
+from resolute.ledger.confirmation import CONFIRM_AFTER, CONFIRMED_AT_ONCE, NOBODY, can_confirm, is_confirmed
 from resolute.ledger.intent import PagingService, SendAnswer
 from resolute.ledger.row import Row
 
@@ -211,6 +212,8 @@ class IncidentLog:
         if row.is_settled:
             if row.repeat_at is None:
                 return Outcome(row)
+            if row.action == "trigger":
+                return await self._confirm(row)
             until = self._repeat_waits(row, lane, now)
             return await self._repeat(row, lane, write) if until is None else Outcome(row, until=until)
         may_repeat = row.may_repeat
@@ -313,6 +316,29 @@ class IncidentLog:
             )
         return found
 
+    # What follows an accepted page: one look-up whether an incident came of it
+
+    async def _confirm(self, row: Row) -> Outcome:
+        now = self._clock.now()
+        until = lanes.waits_until(row, now)
+        if until is not None:
+            return Outcome(row, until=until)
+        service = self._services.get((row.service, row.instance))
+        found = await is_confirmed(service, row, now, self._scrub)
+        known = self._book.rows.get(row.id)
+        if known is None or known.repeat_at is None:  # a newer page has dropped it meanwhile
+            return Outcome(replace(row, repeat_at=None))
+        remarks = (*known.remarks, NOBODY) if found is False else known.remarks
+        row = self._book.put(replace(known, repeat_at=None, remarks=remarks))
+        return Outcome(row, (row,))
+
+    def _confirm_at(self, row: Row, now: datetime) -> datetime | None:
+        """When the look-up of a page that is accepted now is due, None for no look-up."""
+        if len(self._book.followed) >= CONFIRMED_AT_ONCE:
+            return None
+        service = self._services.get((row.service, row.instance))
+        return now + CONFIRM_AFTER if can_confirm(service) else None
+
     # A second request of an accepted resolve
 
     def _repeat_waits(self, row: Row, lane: Lane, now: datetime) -> datetime | None:
@@ -382,6 +408,8 @@ class IncidentLog:
                         "row %d (%s): the alert is open since row %d, %s: nobody may have been notified this time",
                         row.id, row.dedup_key, alert.id, _age(age),
                     )  # fmt: skip
+            else:
+                repeat_at = self._confirm_at(row, now)
             if late:
                 remarks = (*remarks, f"{_age(late)} late")
         elif row.action == "resolve":

@@ -48,7 +48,8 @@ class Row:
         unknown_since: when the first request was begun whose outcome is unknown.
         due_at: not to be tried before, None for at once.
         held_until: a delay that the server named.
-        repeat_at: a second request of an accepted row is due then.
+        repeat_at: what follows an accepted row is due then: the second request of a resolve, and of a trigger the
+            look-up whether an incident came of it.
         awaited: a node waits for it; otherwise the engine follows it up by itself.
         is_open: an accepted trigger that no accepted resolve has followed.
         folded_into: the row of the open alert it was folded into.

@@ -73,6 +73,11 @@ class Signature(Protocol):
         """The signed time of a delivery, "" where the scheme has none: the same bytes later are another event."""
         ...
 
+    @property
+    def unfit(self) -> int:
+        """The status of the answer to a good delivery that the flow does not accept."""
+        ...
+
     def reply(self, body: JsonValue) -> str | None:
         """The text that a delivery is answered with at once, and no run started; None for all that are events."""
         ...

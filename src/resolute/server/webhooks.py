@@ -188,7 +188,7 @@ class Webhooks:
         if self._engine.core.store.held_since is not None:
             return put_off("The journal cannot be written at the moment.")
         run_id = run_id_of(flow, webhook, delivery, content)
-        return await self._start(flow, webhook, run_id, input_of(webhook, delivery, content))
+        return await self._start(flow, webhook, run_id, input_of(webhook, delivery, content), check.unfit)
 
     def _read_secrets(self, check: Signature) -> list[str]:
         """Those of the check's secrets that are set now."""
@@ -200,8 +200,12 @@ class Webhooks:
                 log.error("a webhook cannot check signatures with %s: %s", name, error)
         return found
 
-    async def _start(self, flow: str, webhook: Webhook, run_id: str, input: JsonValue) -> Answer:
-        """Start the run; a sender that goes away, or is put off, does not undo it."""
+    async def _start(self, flow: str, webhook: Webhook, run_id: str, input: JsonValue, unfit: int) -> Answer:
+        """Start the run; a sender that goes away, or is put off, does not undo it.
+
+        Args:
+            unfit: the status of the answer when the flow does not accept the input.
+        """
         start = self._engine.start(flow, input, run_id=run_id, trigger=webhook.id)
         task = asyncio.create_task(start)
         self._starting.add(task)
@@ -213,8 +217,9 @@ class Webhooks:
             task.result()
         except RunConflict:  # the same id was given to another content; the first one counts
             log.warning("event of run %s was delivered again with another content, which is left out", run_id)
-        except InputError:
-            return refused(422, "The body does not fit what the flow accepts.")
+        except InputError as error:
+            log.error("a delivery starts no run of flow %s: %s", flow, error)
+            return refused(unfit, "The body does not fit what the flow accepts.")
         except StoreError as error:
             log.error("a delivery for flow %s could not be kept: %s", flow, error)
             return put_off("The journal cannot be written at the moment.")

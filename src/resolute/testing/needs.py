@@ -66,8 +66,8 @@ def _secrets(nodes: Iterable[Node[Any]]) -> Iterator[str]:
 
 
 def _routing_keys(node: Node[Any]) -> Iterator[str]:
-    """The names of the secrets that a paging node is sent under."""
-    if node.activity.is_paging and node.activity.provider == KIND:
+    """The names of the secrets that the events of a node are sent under."""
+    if node.activity.provider == KIND:
         for name, parameter in node.activity.parameters.items():
             value = node.arguments.get(name)
             if parameter.is_secret and isinstance(value, SecretRef):

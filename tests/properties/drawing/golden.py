@@ -1,4 +1,4 @@
-"""The drawings as they were last looked at. After a change that is meant: `python -m tests.properties.drawing.golden`."""
+"""The drawings as last looked at. After a change that is meant: `python -m tests.properties.drawing.golden`."""
 
 from __future__ import annotations
 

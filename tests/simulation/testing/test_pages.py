@@ -157,6 +157,12 @@ def test_a_given_routing_key_is_known_to_the_account() -> None:
         tester.run(one(page()))
 
 
+def test_change_event_goes_to_the_account_without_its_key_being_given() -> None:
+    """As pages do."""
+    change = pagerduty.send_change_event(routing_key=secret("CHANGES"), summary="Deployed").as_("change")
+    assert FlowTester().run(one(change)).status == "succeeded"
+
+
 def test_a_page_without_a_key_goes_to_the_account() -> None:
     """As with PAGERDUTY_SERVICE_KEY."""
     tester = FlowTester()

@@ -1,4 +1,4 @@
-"""The PagerDuty activities of flows: events through the incident log, and who is on call."""
+"""The PagerDuty activities that send events, through the incident log and in no other way."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, NoReturn, ParamSpec, TypeVar
 
-from resolute.context import current
 from resolute.errors import NodeMisuse
 from resolute.ledger.intent import Intent, PagingActivity, Preparation
 from resolute.ledger.row import Action, Row
-from resolute.model.activity import Activity, Node, SecretText
+from resolute.model.activity import Node, SecretText
 from resolute.model.reference import Ref, references_in
 from resolute.model.retry import Retry
 from resolute.model.trigger import Schedule
@@ -21,16 +20,13 @@ from resolute.providers.pagerduty.payloads import (
     EventLink,
     EventOutput,
     EventStatus,
-    GetOnCallsOutput,
     ResolveEventOutput,
     Severity,
     TriggerEventOutput,
 )
-from resolute.providers.pagerduty.provider import PagerDutyProvider
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=EventOutput)
-T = TypeVar("T")
 
 #: Pages are tried for a day, at most a minute apart.
 PAGING_RETRY: Final = Retry(
@@ -41,8 +37,6 @@ PAGING_RETRY: Final = Retry(
     deadline=timedelta(hours=24),
     jitter=0.5,
 )
-#: Look-ups are tried for about ten minutes.
-REST_RETRY: Final = Retry(attempts=15, jitter=0.5)
 
 _STATUS: Final[Mapping[str, EventStatus]] = {
     "accepted": "success",
@@ -130,15 +124,6 @@ class EventActivity(PagingActivity[P, R], Generic[P, R]):
         return found
 
 
-class RestActivity(Activity[P, T]):
-    """An activity that asks PagerDuty's REST API."""
-
-    provider = "pagerduty"
-
-    def __init__(self, fn: Callable[P, Coroutine[Any, Any, T]]) -> None:
-        super().__init__(fn, name=f"pagerduty.{fn.__name__}", retry=REST_RETRY)
-
-
 def _sends(action: Action, output: type[R]) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], EventActivity[P, R]]:
     return lambda fn: EventActivity(fn, action, output)
 
@@ -204,36 +189,3 @@ async def resolve_event(*, routing_key: SecretText = "", dedup_key: str) -> Reso
     Source: PagerDuty Events API v2, "Send an Alert Event".
     """
     _through_the_log("resolve_event")
-
-
-@RestActivity
-async def get_on_calls(
-    *,
-    schedule_ids: Sequence[str] = (),
-    escalation_policy_ids: Sequence[str] = (),
-    user_ids: Sequence[str] = (),
-    since: datetime | None = None,
-    until: datetime | None = None,
-    earliest: bool = False,
-    limit: int = 1000,
-) -> GetOnCallsOutput:
-    """Who is on call, with names and e-mail addresses; level 1 is paged first.
-
-    Args:
-        schedule_ids, escalation_policy_ids, user_ids: what to look at; nothing means the whole account.
-        since, until: aware; by default now. Every shift that overlaps the range is listed; at most 90 days ahead.
-        earliest: only the next shift of each user on each level of each policy.
-        limit: entries at most; `more` in the output tells when there were others.
-
-    Source: PagerDuty REST API v2, "List all of the on-calls".
-    """
-    provider: PagerDutyProvider = current().provider("pagerduty")
-    return await provider.client.get_on_calls(
-        schedule_ids=schedule_ids,
-        escalation_policy_ids=escalation_policy_ids,
-        user_ids=user_ids,
-        since=since,
-        until=until,
-        earliest=earliest,
-        limit=limit,
-    )

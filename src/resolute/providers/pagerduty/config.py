@@ -53,6 +53,7 @@ class PagerDutySettings:
         connect_timeout: for the connection and again for its TLS handshake.
         read_timeout: longest silence between two pieces of an answer, and for writing.
         total_timeout: for one request, from connecting to the last byte.
+        confirm: whether accepted pages are looked up; None: where requests go over the network.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -65,6 +66,7 @@ class PagerDutySettings:
     connect_timeout: timedelta = _CONNECT_AT_MOST
     read_timeout: timedelta = _SILENCE_AT_MOST
     total_timeout: timedelta = _REQUEST_AT_MOST
+    confirm: bool | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -87,8 +89,10 @@ class PagerDutyConfig:
         api_url: base address of the REST API instead of the region's (`PAGERDUTY_API_URL`).
         events_url: base address of the Events API instead of the region's (`PAGERDUTY_EVENTS_URL`).
         webhook_secrets: signing secrets, several while one is replaced (`PAGERDUTY_WEBHOOK_SECRET`,
-            separated by commas or blanks).
+            separated by commas or blanks); those given here are for `is_signed`, `webhook` reads the variable.
         timeout: longest time for one request; without it 30 s, of which at most 10 s may pass in silence.
+        confirm: look up once, 30 s after a page was accepted, whether an incident came of it, and warn if not. By
+            default where there is an API key and no `transport` stands in for the network.
     """
 
     api_key: str | None = None
@@ -99,6 +103,7 @@ class PagerDutyConfig:
     events_url: str | None = None
     webhook_secrets: Sequence[str] | None = None
     timeout: timedelta | None = None
+    confirm: bool | None = None
 
     def __repr__(self) -> str:
         given = [name.name for name in fields(self) if getattr(self, name.name) is not None]
@@ -136,6 +141,7 @@ class PagerDutyConfig:
             connect_timeout=min(_CONNECT_AT_MOST, total / 3),
             read_timeout=_SILENCE_AT_MOST if self.timeout is None else total,
             total_timeout=total,
+            confirm=self.confirm,
         )
 
 

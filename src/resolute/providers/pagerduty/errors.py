@@ -36,6 +36,8 @@ NOT_SENT: Final = (
     httpx2.InvalidURL,
 )
 
+# Answers without a body, such as that to deleting something.
+_EMPTY_SUCCESSES: Final = frozenset({202, 204})
 _KEPT_CHARACTERS: Final = 2_000
 _KEPT_REASONS: Final = 20
 _LONGEST_WAIT: Final = timedelta(hours=1)
@@ -81,7 +83,8 @@ def read_answer(
     """The JSON object of an answer that means success.
 
     Args:
-        host: "events" accepts only by 202 with `"status": "success"`, "rest" by any 2xx with an object.
+        host: "events" accepts only by 202 with `"status": "success"`, "rest" by any 2xx with an object, or by
+            202 or 204 with nothing.
         request: what was asked, for the message: "POST /v2/enqueue".
         now: the present instant, for a `Retry-After` that is a date.
         secrets: keys that are masked wherever PagerDuty repeats them.
@@ -91,6 +94,8 @@ def read_answer(
         ProviderUnavailable: nothing was done with the request.
         ProviderOutcomeUnknown: it may or may not have been applied.
     """
+    if host == "rest" and status in _EMPTY_SUCCESSES and not body.strip():
+        return {}
     data = _read_json(body)
     if isinstance(data, dict) and _is_success(host, status, data):
         return data

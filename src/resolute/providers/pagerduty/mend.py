@@ -111,10 +111,11 @@ def late_summary(event: JsonObject, late: timedelta) -> JsonObject:
 
 def encode_event(event: JsonObject, routing_key: str) -> bytes:
     """The request body: JSON in ASCII, so that its length in bytes is known to every reader."""
-    return _encode({"routing_key": routing_key, **event})
+    return encode_body({"routing_key": routing_key, **event})
 
 
-def _encode(value: JsonValue) -> bytes:
+def encode_body(value: JsonValue) -> bytes:
+    """JSON in ASCII, as every request body is written."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
@@ -162,7 +163,7 @@ class _TriggerMender:
             details = cast(JsonObject, payload.get("custom_details", {}))
             own = {name: value for name, value in details.items() if name not in self._full_summary}
             if own and not self._details_left_out:
-                note = f"details left out: {len(_encode(own)):,} bytes, the limit is {EVENT_BYTES:,}"
+                note = f"details left out: {len(encode_body(own)):,} bytes, the limit is {EVENT_BYTES:,}"
                 payload["custom_details"] = {"resolute": note, **self._full_summary}
                 self.remarks.append(f"custom_{note} for the whole event")
         for name in ("images", "links"):
@@ -311,7 +312,7 @@ def _is_too_large(event: JsonObject) -> bool:
 def _cut_to_bytes(text: str, size_bytes: int) -> str:
     """The longest beginning of the text that takes at most so many bytes in JSON."""
     head = text[:size_bytes]  # a character takes a byte at least
-    fitting = bisect_right(range(len(head) + 1), size_bytes, key=lambda length: len(_encode(head[:length])))
+    fitting = bisect_right(range(len(head) + 1), size_bytes, key=lambda length: len(encode_body(head[:length])))
     return head[: fitting - 1]
 
 

@@ -48,7 +48,7 @@ Instant = Annotated[datetime | None, BeforeValidator(_read_instant)]
 AnyText = Annotated[str | None, SkipValidation, PlainSerializer(_as_it_is, return_type=Any)]
 
 
-class _VendorObject(BaseModel):
+class VendorObject(BaseModel):
     """An object out of a REST answer.
 
     Null means "absent", so the field's default is used, also for lists; unknown fields are ignored.
@@ -70,7 +70,7 @@ class _VendorObject(BaseModel):
         }
 
 
-class _Named(_VendorObject):
+class Named(VendorObject):
     """An object or a reference to one.
 
     References carry `summary` and no `name`. Source: PagerDuty REST API v2, "Resource References".
@@ -87,19 +87,19 @@ class _Named(_VendorObject):
         return data
 
 
-class ServiceRef(_Named):
+class ServiceRef(Named):
     """A service: `id` ("P…" or "Q…") and `name`."""
 
 
-class EscalationRef(_Named):
+class EscalationRef(Named):
     """An escalation policy: `id` and `name`."""
 
 
-class ScheduleRef(_Named):
+class ScheduleRef(Named):
     """An on-call schedule: `id` and `name`."""
 
 
-class UserRef(_Named):
+class UserRef(Named):
     """A user, or a service where an event did what a user can do.
 
     Attributes:
@@ -109,7 +109,7 @@ class UserRef(_Named):
     email: str | None = None
 
 
-class Priority(_Named):
+class Priority(Named):
     """A priority of the account.
 
     Attributes:
@@ -121,14 +121,21 @@ class Priority(_Named):
     order: int | None = None
 
 
-class Assignment(_VendorObject):
+class Assignment(VendorObject):
     """Who an incident is assigned to, and since when."""
 
     at: Instant = None
     assignee: UserRef | None = None
 
 
-class Incident(_VendorObject):
+class Acknowledgement(VendorObject):
+    """Who has acknowledged an incident, and when; a service where an event did."""
+
+    at: Instant = None
+    acknowledger: UserRef | None = None
+
+
+class Incident(VendorObject):
     """An incident as REST shows it.
 
     Attributes:
@@ -138,6 +145,7 @@ class Incident(_VendorObject):
         urgency: "high" or "low".
         priority: None without one.
         assignments: empty once resolved.
+        acknowledgements: empty while triggered and once resolved.
         resolved_at: None while open. All times are aware.
         incident_key: None for incidents made from alerts, so not always an event's dedup key.
         html_url: the incident's page.
@@ -154,6 +162,7 @@ class Incident(_VendorObject):
     priority: Priority | None = None
     service: ServiceRef | None = None
     assignments: list[Assignment] = Field(default_factory=list)
+    acknowledgements: list[Acknowledgement] = Field(default_factory=list)
     escalation_policy: EscalationRef | None = None
     created_at: Instant = None
     last_status_change_at: Instant = None
@@ -169,7 +178,7 @@ class Incident(_VendorObject):
         return data
 
 
-class OnCall(_VendorObject):
+class OnCall(VendorObject):
     """One person on call at one level of one policy.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 
@@ -13,6 +13,7 @@ from resolute.errors import ConfigError
 from resolute.ledger.intent import PagingService, SendAnswer
 from resolute.model.activity import Node
 from resolute.model.refs import SecretRef
+from resolute.providers.pagerduty.change_event import ChangeActivity
 from resolute.providers.pagerduty.client import PagerDutyClient
 from resolute.providers.pagerduty.config import (
     ROUTING_KEY,
@@ -21,7 +22,12 @@ from resolute.providers.pagerduty.config import (
     describe_bad_routing_key,
 )
 from resolute.providers.pagerduty.mend import late_summary
+from resolute.providers.pagerduty.params import LONGEST_RANGE
+from resolute.providers.pagerduty.rest_activity import WriteActivity
 from resolute.secrets import Secrets, lookup
+
+#: PagerDuty's clock may be ahead of ours.
+_AHEAD: Final = timedelta(minutes=5)
 
 
 class PagerDutyProvider:
@@ -56,11 +62,27 @@ class PagerDutyProvider:
             return [str(error)]
         found = []
         for node in nodes:
-            if node.activity.is_paging:
+            if node.activity.is_paging or isinstance(node.activity, ChangeActivity):
                 found.extend(self._key_problem(node, settings, environ))
-            elif settings.api_key is None:
+                continue
+            if settings.api_key is None:
                 found.append(f'Node "{node.key}" ({node.activity.name}) needs a REST API key: set PAGERDUTY_API_KEY.')
+            if isinstance(node.activity, WriteActivity):
+                found.extend(self._sender_problem(node, settings))
         return found
+
+    def _sender_problem(self, node: Node[Any], settings: PagerDutySettings) -> list[str]:
+        """A change over REST needs the address of a user, which PagerDuty refuses to do without only when it is late.
+
+        Source: PagerDuty REST API v2, "From header".
+        """
+        given = node.arguments.get("from_email", "")
+        if settings.default_from is not None or not isinstance(given, str) or given.strip():
+            return []
+        return [
+            f'Node "{node.key}" ({node.activity.name}) acts in the name of a PagerDuty user, and none is named: set '
+            "PAGERDUTY_FROM to a user's e-mail address, or give the node from_email=..."
+        ]
 
     def _key_problem(self, node: Node[Any], settings: PagerDutySettings, environ: Mapping[str, str]) -> list[str]:
         secret = node.arguments.get("routing_key")
@@ -89,7 +111,8 @@ class PagerDutyProvider:
         for value in settings.secrets:
             secrets.remember(value)
         self._client = PagerDutyClient(settings, clock=clock, transport=self._transport)
-        self._paging = Paging(self._client, settings)
+        confirms = self._transport is None if settings.confirm is None else settings.confirm
+        self._paging = Paging(self._client, settings, confirms=confirms)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -111,9 +134,10 @@ class PagerDutyProvider:
 class Paging:
     """Sends prepared events and asks what became of them."""
 
-    def __init__(self, client: PagerDutyClient, settings: PagerDutySettings) -> None:
+    def __init__(self, client: PagerDutyClient, settings: PagerDutySettings, *, confirms: bool = False) -> None:
         self._client = client
         self._settings = settings
+        self._confirms = confirms
 
     @property
     def host(self) -> str:
@@ -137,9 +161,24 @@ class Paging:
         """
         if self._settings.api_key is None:
             return None
-        found = await self._client.find_incidents(dedup_key, since=since, until=until)
+        found = await self._client.find_incidents(dedup_key, since=since, until=until, urgency="page")
         begun = sent.replace(microsecond=0)
         return any(incident.resolved_at is None or incident.resolved_at > begun for incident in found)
+
+    @property
+    def can_confirm(self) -> bool:
+        """Whether accepted pages are to be looked up, and there is a REST key to ask with."""
+        return self._confirms and self._settings.api_key is not None
+
+    async def has_incident(self, dedup_key: str, *, sent: datetime) -> bool:
+        """Whether an incident of this key is open, or was when the event was sent; it may have been there before.
+
+        It asks when others leave room, since no page waits for the answer.
+        """
+        until = self._client.now() + _AHEAD
+        found = await self._client.find_incidents(dedup_key, since=until - LONGEST_RANGE, until=until)
+        begun = sent.replace(microsecond=0)
+        return any(incident.resolved_at is None or incident.resolved_at >= begun for incident in found)
 
     def dated(self, event: Mapping[str, Any], since: datetime, late: timedelta) -> dict[str, Any]:
         """The trigger event with the time at which it was decided, and a summary that says how late it is."""

@@ -184,8 +184,8 @@ async def test_a_missing_end_of_the_range_is_filled(
     [
         ({"since": datetime(2026, 3, 1)}, "without an offset"),
         ({"since": NOW, "until": NOW - timedelta(days=1)}, "is before since"),
-        ({"escalation_policy_ids": [""]}, "everybody on call"),
-        ({"user_ids": [None]}, "everybody on call"),
+        ({"escalation_policy_ids": [""]}, "would list everything"),
+        ({"user_ids": [None]}, "would list everything"),
         ({"limit": 0}, "expected 1 or more"),
     ],
 )
