@@ -23,8 +23,8 @@ from resolute.providers.pagerduty.errors import read_answer
 from resolute.providers.pagerduty.mend import EVENT_BYTES, encode_event
 from resolute.providers.pagerduty.webhook import PagerDutySignature
 from resolute.testing import FlowTester
+from tests.simulation.pagerduty.test_incidents import Desk
 from tests.unit.providers.pagerduty.conftest import NOW
-from tests.unit.providers.pagerduty.test_incidents import Desk
 from tests.unit.providers.pagerduty.test_mend import mend, payload_of
 
 HOUR = timedelta(hours=1)
