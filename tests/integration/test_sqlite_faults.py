@@ -158,6 +158,26 @@ async def test_failing_disk_ends_the_store(path: Path) -> None:
         assert await again.running() == [1]
 
 
+async def test_disk_that_fails_while_nothing_is_asked_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is moved into the file when nothing happens; whoever runs the store learns that this has failed."""
+    monkeypatch.setattr(writer, "IDLE_S", 0.05)
+    store = SqliteStore(path)
+    await store.open()
+    told: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
+    store.on_broken(told.set_result)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with asyncio.timeout(30):
+        await store.commit([run(1)])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        try:
+            assert isinstance(await told, StoreBroken)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    await store.close()
+    async with opened(path) as again:
+        assert await again.running() == [1]
+
+
 @pytest.mark.parametrize("lost", ["resolute.db", "resolute.db.lock"])
 async def test_file_that_was_replaced_is_not_written(path: Path, lost: str) -> None:
     """Who moves the store away, or lets a second owner in by deleting the lock, loses no page without a word."""

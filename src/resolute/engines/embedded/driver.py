@@ -256,9 +256,9 @@ class Driver:
 
     def broke(self, error: BaseException) -> None:
         """The engine cannot go on: who runs it learns of it through `broken`."""
-        log.critical("the engine stops: %s", error, exc_info=error)
         reason = error if isinstance(error, StoreError) else EngineError(str(error))
         if not self.broken.done():
+            log.critical("the engine stops: %s", error, exc_info=error)
             self.broken.set_exception(reason)
         for watcher in chain.from_iterable(self.watchers.values()):
             if not watcher.done():

@@ -109,6 +109,7 @@ class EmbeddedEngine:
         async with AsyncExitStack() as undo:
             opened = await self.core.store.open()
             undo.push_async_callback(self.core.store.close)
+            self.core.store.on_broken(self._driver.broke)
             self.core.digest_key = opened.digest_key
             self._next_no = opened.next_run_no
             self.core.limits.load(await self.core.store.memory(LIMITS))

@@ -7,12 +7,13 @@ waits behind it. All operations may be applied twice with the same result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol, Self
 
 from resolute.engine import RunQuery, RunStatus
+from resolute.errors import StoreError
 from resolute.ledger.row import Row
 
 #: Version of the rows below; a store written by a newer one is not opened.
@@ -359,3 +360,7 @@ class Store(Protocol):
     def held_since(self) -> datetime | None:
         """Since when batches are held because they cannot be written; None while all is well."""
         ...
+
+    def on_broken(self, tell: Callable[[StoreError], None]) -> None:
+        """Call this once the open store can never be written again, also when nobody waits for a batch."""
+        return  # one in memory cannot break

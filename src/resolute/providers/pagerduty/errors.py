@@ -41,6 +41,8 @@ _EMPTY_SUCCESSES: Final = frozenset({202, 204})
 _KEPT_CHARACTERS: Final = 2_000
 _KEPT_REASONS: Final = 20
 _LONGEST_WAIT: Final = timedelta(hours=1)
+#: The Events API names no time when it has enough of a routing key. Without one every new page would ask again at once.
+_UNNAMED_WAIT: Final = timedelta(seconds=5)
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _MARKUP: Final = re.compile(r"\s*<|.{0,1000}<(?:!doctype|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _PAGE_TITLE: Final = re.compile(r"<title[^>]{0,200}>([^<]{1,200})", re.IGNORECASE)
@@ -102,6 +104,8 @@ def read_answer(
     refusal = read_refusal(data, body, secrets)
     names = {str(name).lower(): str(value) for name, value in headers.items()}
     wait = retry_after(names, now)
+    if wait is None and host == "events" and status == 429:
+        wait = _UNNAMED_WAIT
     verdict = _verdict(host, status, refusal.is_markup)
     message = " ".join(
         part

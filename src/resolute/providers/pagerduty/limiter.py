@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -46,6 +47,8 @@ class _Window:
         held_until: nothing may leave before, after a 429.
         under_way: requests without an answer yet.
         put_off: calls that were told to come back after the reset.
+        sent: when the requests of the last minute left. After the reset there may be room for all of the limit, or only
+            for as many as left a minute before: the smaller reading meets no 429.
     """
 
     limit: int = 0
@@ -54,6 +57,15 @@ class _Window:
     held_until: datetime | None = None
     under_way: int = 0
     put_off: int = 0
+    sent: deque[datetime] = field(default_factory=deque)
+
+    def count(self, now: datetime) -> None:
+        """Take note of one more request that leaves."""
+        self.under_way += 1
+        self.sent.append(now)
+        self._forget(now)
+        if self.remaining is not None:
+            self.remaining = max(0, self.remaining - 1)
 
     def wait(self, urgency: Urgency, now: datetime) -> timedelta:
         """How long a request of this kind has to wait from now."""
@@ -78,11 +90,18 @@ class _Window:
         if self.resets_at is not None and not now < self.resets_at <= now + _LONGEST_WINDOW:
             room = max(1, self.limit - self._reserve("call"))
             self.put_off = max(0, self.put_off - room)
+            self._forget(now)
             is_told = self.limit > 0
-            self.remaining = max(0, self.limit - self.under_way) if is_told else None
-            self.resets_at = now + _WINDOW if is_told else None
+            self.remaining = max(0, self.limit - len(self.sent)) if is_told else None
+            begun = self.sent[0] if self.sent else now
+            self.resets_at = begun + _WINDOW if is_told else None
         if self.held_until is not None and not now < self.held_until <= now + _LONGEST_WINDOW:
             self.held_until = None
+
+    def _forget(self, now: datetime) -> None:
+        """Leave out what was sent over a minute ago, or at a time that now lies ahead: the clock was set back."""
+        while self.sent and not now - _WINDOW < self.sent[0] <= now:
+            self.sent.popleft()
 
     def _reserve(self, urgency: Urgency) -> int:
         """What is left to the more urgent ones, never all of it."""
@@ -124,9 +143,7 @@ class Limiter:
                 )
             await asyncio.sleep(wait.total_seconds())
         for window in windows:
-            window.under_way += 1
-            if window.remaining is not None:
-                window.remaining = max(0, window.remaining - 1)
+            window.count(now)
 
     def learn(self, method: str, path: str, status: int | None, headers: Mapping[str, str]) -> None:
         """Take in what the answer to a counted request said; `status` None means that none came."""

@@ -70,6 +70,7 @@ class Writer:
 
     Attributes:
         held_since: since when batches are held, None while all is well.
+        broke: its result says why nothing can be written any more.
     """
 
     def __init__(self, path: Path, clock: Clock, check: Callable[[], None]) -> None:
@@ -83,6 +84,7 @@ class Writer:
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._ended.add_done_callback(self._refuse_the_rest)
+        self.broke: asyncio.Future[StoreError] = self._loop.create_future()
         self._give_up = threading.Event()
         self._closing = False
         self._broken: StoreError | None = None
@@ -260,6 +262,7 @@ class Writer:
     def _broke(self, error: StoreBroken) -> None:
         log.critical("%s", error)
         self._broken = error
+        self._tell([(self.broke, _anew(error), None)])
 
     def _hold(self, error: sqlite3.Error) -> None:
         if self.held_since is None:
