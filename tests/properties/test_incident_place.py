@@ -84,6 +84,23 @@ def test_a_moment_with_more_than_pagerduty_gives_is_told() -> None:
         listing.all_from(NOW - timedelta(hours=1), NOW + timedelta(hours=1))
 
 
+def test_those_that_stay_are_found_while_others_of_their_moment_leave_the_list() -> None:
+    """Forty of the first hundred are resolved after they were read: the rows behind them move up, unseen."""
+    listing = Listing([NOW] * 250, takes_begin=True, takes_end=True)
+    whole, answer = list(listing.rows), listing.answer
+
+    def answer_and_change(request: httpx2.Request) -> httpx2.Response:
+        answered = answer(request)
+        if listing.asked == 2:
+            del listing.rows[:40], listing.times[:40]
+        return answered
+
+    listing.answer = answer_and_change  # type: ignore[method-assign]
+    found = listing.all_from(NOW - timedelta(hours=1), NOW + timedelta(hours=1))
+    assert len(found) == len(set(found))
+    assert set(found) == {row["id"] for row in whole}
+
+
 def test_a_place_survives_the_journal() -> None:
     """It stands there between two pages."""
     page = [Incident.model_validate({"id": f"Q{n}", "created_at": NOW}) for n in range(3)]

@@ -192,6 +192,31 @@ def test_a_storm_of_calls_meets_no_429() -> None:
     machine.run(program())
 
 
+def test_a_steady_stream_of_calls_meets_no_429() -> None:
+    """When the oldest call leaves PagerDuty's minute there is room for one, not for sixty."""
+    machine = Machine(per_minute=60)
+    machine.simulator.faults.slow_s = 0.3
+    machine.simulator.faults.mix({"slow": 1.0})
+
+    async def program() -> None:
+        async def one(client: PagerDutyClient) -> None:
+            while True:
+                try:
+                    await client.list_services()
+                    return
+                except ProviderUnavailable as error:
+                    await asyncio.sleep((error.retry_after or timedelta(days=1)).total_seconds())
+
+        client, calls = machine.client(), []
+        for _ in range(300):
+            calls.append(asyncio.create_task(one(client)))
+            await asyncio.sleep(0.5)
+        await asyncio.gather(*calls)
+        assert machine.answers() == [200] * 300
+
+    machine.run(program())
+
+
 @pytest.mark.parametrize("per_minute", [1, 2])
 def test_a_limit_of_one_a_minute_lets_everything_through_in_the_end(per_minute: int) -> None:
     """Room for others is never all there is."""

@@ -224,6 +224,12 @@ def test_a_delay_comes_with_the_error() -> None:
     assert error_of("rest", 429, Ratelimit_Reset="3").retry_after == timedelta(seconds=3)
 
 
+def test_a_routing_key_that_is_used_up_rests_though_no_time_is_named() -> None:
+    """The Events API names none; each new page would otherwise be one more request that it refuses."""
+    assert error_of("events", 429, body_of({"status": "throttle exceeded"})).retry_after == timedelta(seconds=5)
+    assert error_of("events", 503).retry_after is None
+
+
 @pytest.mark.parametrize("text", [KEY, KEY.upper()])
 @pytest.mark.parametrize(
     "wrap", [lambda key: key, lambda key: f"bad {key}!", lambda key: body_of({"message": key, "errors": [{"k": key}]})]
