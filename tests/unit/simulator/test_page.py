@@ -155,7 +155,8 @@ async def test_webhooks_show_what_came_of_them(account: Account, client: httpx2.
     page = Text((await client.get("/webhooks-page")).text)
     assert "http://receiver.invalid/hook active" in page
     assert "incident.triggered" in page
-    assert "waiting again in 29 s" in page
+    assert "waiting again in 29 s http://receiver.invalid/hook" in page
+    assert f"about {account.sim.incidents[0].id}" in page
 
 
 async def test_every_page_leads_to_the_others(client: httpx2.AsyncClient) -> None:

@@ -71,13 +71,14 @@ def render_services(simulator: PagerDutySimulator, *, refresh: bool) -> bytes:
 
 def render_webhooks(simulator: PagerDutySimulator, *, refresh: bool) -> bytes:
     """The page of webhook subscriptions and their deliveries, newest first."""
-    deliveries = simulator.deliveries[::-1]
+    deliveries, subscriptions = simulator.deliveries[::-1], simulator.webhooks.subscriptions.all
     return _render(
         simulator,
         "deliveries.html",
         "/webhooks-page",
         refresh=refresh,
-        subscriptions=list(simulator.webhooks.subscriptions.all.values()),
+        subscriptions=list(subscriptions.values()),
+        addresses={id: subscription.url for id, subscription in subscriptions.items()},
         deliveries=deliveries[:SHOWN],
         hidden=max(0, len(deliveries) - SHOWN),
     )
