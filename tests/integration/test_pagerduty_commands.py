@@ -191,4 +191,12 @@ def test_a_subscription_is_made_listed_pinged_and_deleted(pagerduty: Command) ->
     assert "active" in pagerduty("webhooks", "list").out
     assert pagerduty("webhooks", "delete", listed["id"]).code == 0
     assert pagerduty("webhooks", "list").out.startswith("The account has no webhook subscriptions")
-    assert pagerduty("webhooks", "create", "http://plain.example.com").code == 2
+    assert pagerduty("webhooks", "create", "ftp://plain.example.com").code == 2
+
+
+def test_only_the_local_pagerduty_delivers_without_tls(pagerduty: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PagerDuty itself is not even asked."""
+    assert pagerduty("webhooks", "create", "http://127.0.0.1:8020/pagerduty").code == 0
+    monkeypatch.setenv("PAGERDUTY_API_URL", "https://api.pagerduty.invalid")
+    refused = pagerduty("webhooks", "create", "http://127.0.0.1:8020/pagerduty")
+    assert (refused.code, "is no https address" in refused.err) == (2, True)

@@ -12,6 +12,7 @@ from resolute.cli.pagerduty_look import plain
 from resolute.cli.terminal import note, print_json, print_table
 from resolute.errors import ConfigError
 from resolute.providers.pagerduty.client_webhooks import Scope
+from resolute.providers.pagerduty.config import PagerDutyConfig
 from resolute.providers.pagerduty.webhook import SECRET
 from resolute.providers.pagerduty.webhook_types import DATA_TYPES
 
@@ -45,11 +46,13 @@ def list_subscriptions(common: Common) -> int:
 
 def create(common: Common, url: str, events: Sequence[str], scope: Scope, scope_id: str, description: str) -> int:
     """Subscribe and print the secret, which is told this once: the one place where a secret is meant to be seen."""
-    if not url.startswith("https://"):
+    ports = machine(common)
+    is_simulated = PagerDutyConfig().resolve(ports.environ).api_url.startswith("http://")
+    if not url.startswith(("https://", "http://") if is_simulated else "https://"):
         raise ConfigError(f"{url} is no https address, and PagerDuty delivers to no other. Write https://HOST/PATH.")
     types = events or [name for name in DATA_TYPES if name.startswith("incident.")]
     made = asked(
-        machine(common),
+        ports,
         lambda client: client.create_webhook_subscription(
             url, events=types, scope=scope, scope_id=scope_id, description=description
         ),
