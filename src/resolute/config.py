@@ -72,7 +72,7 @@ class WorkerConfig:
         engine: the store, e.g. "sqlite:///resolute.db"; None takes it from `RESOLUTE_STORE`, `resolute.toml`
             or the default. A path that is not absolute starts at the folder of `resolute.toml`, else at the
             working directory.
-        max_concurrent: attempts at the same time.
+        max_concurrent: attempts at the same time; pages are sent beside them.
         grace: how long running attempts may take to end when the worker is stopped.
         webhooks: where deliveries for the flows' webhooks are received, "HOST:PORT"; None takes it from
             `RESOLUTE_WEBHOOKS` or `resolute.toml`. Port 0 takes a free one.

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from resolute import Retry, activity, secret
+from resolute import Retry, activity, flow, manual, secret
 from resolute.providers import pagerduty
 from tests.simulation.alerts import (
     SEEDS,
@@ -24,6 +24,31 @@ from tests.simulation.alerts import (
 from tests.simulation.rig import Rig
 
 pytestmark = pytest.mark.simulation
+
+
+# Beside what hangs
+
+
+def test_page_leaves_while_everything_else_hangs() -> None:
+    """A network that is down for all checks is when pages have to leave: they wait for none of their slots."""
+
+    @activity
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    checking = flow("check").triggered_by(manual()).then(hang()).build()
+    rig = Rig(1, [*by_hand(), checking])
+
+    async def program() -> None:
+        await rig.up(max_concurrent=2)
+        for number in range(2):
+            await rig.engine.start("check", run_id=f"check{number}")
+        await rig.wait(seconds=1)
+        await rig.engine.start("page", run_id="page")
+        await rig.wait(seconds=5)
+        assert [row.status for row in rig.rows()] == ["accepted"]
+
+    rig.run(program)
 
 
 # Folded and late

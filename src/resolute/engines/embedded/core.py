@@ -26,6 +26,8 @@ from resolute.secrets import Secrets
 
 #: Name of a secret that was handed to `start` and lives only in the memory of this process.
 IN_MEMORY = "input:"
+#: Requests that are sent for pages at the same time, beside all other attempts: no hanging check keeps a page waiting.
+PAGES_AT_ONCE = 100
 #: Flow, trigger, first and last tick, count.
 OnMissed = Callable[[str, str, datetime, datetime, int], Awaitable[None]]
 #: A run that has ended, and what it has failed with → what is to be written in the same batch, so that it is told.
@@ -106,7 +108,7 @@ class Core:
             services=self.paging,
             routing_key=self.routing_key,
             scrub=self.secrets.scrub,
-            slots=self.slots,
+            slots=asyncio.Semaphore(PAGES_AT_ONCE),
         )
 
     def read_secret(self, name: str, run_id: str) -> str:
