@@ -43,7 +43,7 @@ COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.1
 
 lock: ## write the lock files anew (needs uv); ARGS=--upgrade takes the newest versions
 	$(COMPILE) --all-extras --group build --group dev -o requirements-dev.lock
-	$(COMPILE) -c requirements-dev.lock --extra server --group build --group test -o requirements-test.lock
+	$(COMPILE) -c requirements-dev.lock --extra server --extra postgres --group build --group test -o requirements-test.lock
 	$(COMPILE) -c requirements-dev.lock --extra server --group build -o requirements.lock
 
 clean: ## remove .venv, dist and every cache

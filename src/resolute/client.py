@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from resolute.config import load_settings, store_path
+from resolute.config import load_settings, store_place
 from resolute.engine import Engine, RunQuery, RunView, SignalOutcome
-from resolute.engines.embedded.files import FileEngine
+from resolute.engines.embedded.places import engine_of
 from resolute.errors import ConfigError, RunFailed
 from resolute.jsontypes import JsonValue
 from resolute.model.recipe import Flow
@@ -25,7 +25,7 @@ class Client:
     @classmethod
     @asynccontextmanager
     async def connect(cls, store: str | None = None, *, folder: Path | None = None) -> AsyncIterator[Client]:
-        """A client of a store: `async with Client.connect("sqlite:///resolute.db") as client:`.
+        """A client of a store: `async with Client.connect("sqlite:///resolute.db") as client:`, or "postgresql://…".
 
         Where a worker owns the store it is asked; else the client itself writes, and a worker that is
         started later does the work.
@@ -35,10 +35,10 @@ class Client:
             folder: where a relative path starts; by default the working directory.
         """
         settings = load_settings(store=store, folder=folder)
-        path = store_path(settings.store, settings.folder)
-        if path is None:
+        place = store_place(settings.store, settings.folder)
+        if place is None:
             raise ConfigError('Nobody else can reach a store in memory. Use Worker(...).client, or "sqlite:///PATH".')
-        yield cls(FileEngine(path))
+        yield cls(engine_of(place))
 
     async def start(self, flow: str | Flow, input: Any = None, *, run_id: str | None = None) -> Run:
         """A run that is on disk when this returns; the same id with the same input gives the same run.

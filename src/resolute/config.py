@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from resolute.errors import ConfigError
+from resolute.postgres.address import PostgresAddress, is_postgres, postgres_address
 
 FILE: Final = "resolute.toml"
 #: Longest that runs can be told to be kept, and the greatest number of them.
@@ -42,7 +43,14 @@ class Setting:
 
 
 SETTINGS: Final = (
-    Setting("store", "--store", "RESOLUTE_STORE", "store", DEFAULT_STORE, "The store: sqlite:///PATH, or memory:."),
+    Setting(
+        "store",
+        "--store",
+        "RESOLUTE_STORE",
+        "store",
+        DEFAULT_STORE,
+        "The store: sqlite:///PATH, postgresql://USER@HOST/DATABASE, or memory:.",
+    ),
     Setting("module", "--module", "RESOLUTE_MODULE", "module", "", "The flows: a Python file or a dotted module."),
     Setting("webhooks", "", "RESOLUTE_WEBHOOKS", "webhooks", "", "Where a worker receives webhooks: HOST:PORT."),
     Setting("dashboard", "", "RESOLUTE_DASHBOARD", "dashboard", "", "Where a worker shows its health: HOST:PORT."),
@@ -60,6 +68,14 @@ SETTINGS: Final = (
         "How log lines look: human or json. Where it is not set, json with --json.",
     ),
     Setting("jobs", "", "", "jobs", "[]", "Job files beside those in the working directory and its jobs/."),
+    Setting(
+        "database",
+        "",
+        "RESOLUTE_DATABASE_URL",
+        "database",
+        "",
+        "The incident log that several workers share: postgresql://USER@HOST/DATABASE.",
+    ),
 )
 
 
@@ -69,9 +85,9 @@ class WorkerConfig:
 
     Attributes:
         task_queue: names the worker in logs; on engines with several workers also what they share.
-        engine: the store, e.g. "sqlite:///resolute.db"; None takes it from `RESOLUTE_STORE`, `resolute.toml`
-            or the default. A path that is not absolute starts at the folder of `resolute.toml`, else at the
-            working directory.
+        engine: the store, e.g. "sqlite:///resolute.db" or "postgresql://USER@HOST/DATABASE"; None takes it from
+            `RESOLUTE_STORE`, `resolute.toml` or the default. A path that is not absolute starts at the folder of
+            `resolute.toml`, else at the working directory.
         max_concurrent: attempts at the same time; pages are sent beside them.
         grace: how long running attempts may take to end when the worker is stopped.
         webhooks: where deliveries for the flows' webhooks are received, "HOST:PORT"; None takes it from
@@ -89,7 +105,7 @@ class WorkerConfig:
     """
 
     task_queue: str = "default"
-    engine: str | None = None
+    engine: str | None = field(default=None, repr=False)  # it may hold a password
     max_concurrent: int = 100
     grace: timedelta = timedelta(seconds=10)
     webhooks: str | None = None
@@ -131,6 +147,7 @@ class Settings:
         module: the flows, "" when none is set.
         jobs: job files named in `resolute.toml`.
         webhooks: where webhooks are received, "" when nothing is set.
+        database: the address of the shared incident log, "" when the store holds the only one.
         dashboard: where health and metrics are shown, "" when nothing is set.
         heartbeat_every: seconds between two heartbeats.
         keep_days: days for which a finished run is kept, 0 for ever.
@@ -139,10 +156,11 @@ class Settings:
     """
 
     folder: Path
-    store: str = DEFAULT_STORE
+    store: str = field(default=DEFAULT_STORE, repr=False)  # it may hold a password
     module: str = ""
     jobs: tuple[Path, ...] = field(default=())
     webhooks: str = ""
+    database: str = field(default="", repr=False)  # it may hold a password
     dashboard: str = ""
     heartbeat_every: float = 60.0
     keep_days: float = 90.0
@@ -191,6 +209,7 @@ def load_settings(
         module=value(SETTINGS[1], module),
         jobs=tuple(folder / job for job in jobs),
         webhooks=value(SETTINGS[2], None),
+        database=value(next(each for each in SETTINGS if each.name == "database"), None),
         dashboard=value(SETTINGS[3], None),
         heartbeat_every=_number("heartbeat_every", environ, values, folder, int(LONGEST_BEAT.total_seconds())),
         keep_days=_number("keep_days", environ, values, folder, MOST_DAYS),
@@ -227,7 +246,7 @@ def in_force(
 def _check_store(store: object, source: str, folder: Path) -> None:
     """Raise ConfigError that names the source, which whoever gave the command may not have in mind."""
     try:
-        store_path(store if isinstance(store, str) else DEFAULT_STORE, folder)
+        store_place(store if isinstance(store, str) else DEFAULT_STORE, folder)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
 
@@ -304,19 +323,32 @@ def _read_file(path: Path) -> dict[str, Any]:
     return values
 
 
-def store_path(store: str, folder: Path) -> Path | None:
-    """The file of a store's address, None for `memory:`.
+def store_place(store: str, folder: Path) -> Path | PostgresAddress | None:
+    """Where the store of an address is, None for `memory:`.
 
     Raises:
         ConfigError: it is no address of a store.
     """
+    return postgres_address(store) if is_postgres(store) else store_path(store, folder)
+
+
+def store_path(store: str, folder: Path) -> Path | None:
+    """The file of a store's address, None for `memory:`.
+
+    Raises:
+        ConfigError: it is no address of a store in a file.
+    """
     if store == "memory:":
         return None
+    if is_postgres(store):
+        raise ConfigError(
+            f"This needs a store in a file, and {postgres_address(store)} is none. Name one: --store sqlite:///resolute.db."
+        )
     scheme, separator, rest = store.partition(":///")
     if scheme != "sqlite" or not separator or not rest:
         raise ConfigError(
-            f'"{store}" is no store. Write sqlite:///resolute.db (relative), sqlite:////var/lib/resolute.db (absolute) '
-            "or memory:."
+            f'"{store}" is no store. Write sqlite:///resolute.db (relative), sqlite:////var/lib/resolute.db '
+            "(absolute), postgresql://USER@HOST/DATABASE or memory:."
         )
     return folder / rest
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from resolute.config import load_settings
 from resolute.engine import FINISHED, RunView
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.files import POLL_S, ask_or_lock
@@ -24,7 +25,7 @@ from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.errors import StoreError
 from resolute.model.recipe import Flow, with_children
-from resolute.ports import Ports, open_providers
+from resolute.ports import Ports, open_providers, shared_ledger
 from resolute.providers.base import Provider
 
 #: A run parked for less than this keeps the lock.
@@ -124,6 +125,10 @@ async def _run_here(
 ) -> RunView:
     """The run as far as it goes without letting go of the lock."""
     async with AsyncExitStack() as stack:
+        services = open_providers(once.providers, ports, stack)
+        ledger = shared_ledger(load_settings(environ=ports.environ).database, services.values(), ports.secrets)
+        if ledger is not None:
+            stack.push_async_callback(ledger.close)
         engine = EmbeddedEngine(
             store,
             with_children([once.flow]),
@@ -131,7 +136,8 @@ async def _run_here(
             randomness=ports.randomness,
             secrets=ports.secrets,
             providers={(provider.kind, provider.name): provider for provider in once.providers},
-            paging=open_providers(once.providers, ports, stack),
+            paging=services,
+            ledger=ledger,
             threads=ports.threads,
             environ=ports.environ,
             drives_all=False,

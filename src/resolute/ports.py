@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
+from typing import Final
 
 from resolute.clock import Clock, Randomness, SystemClock, SystemRandomness
 from resolute.engines.embedded.threads import ThreadPerAttempt, Threads
+from resolute.errors import ConfigError
 from resolute.ledger.intent import PagingService
+from resolute.ledger.shared import SharedLedger
+from resolute.postgres.address import extra_missing, postgres_address
 from resolute.providers.base import Provider
 from resolute.secrets import Secrets
+
+#: How long a request may take of a service that does not say.
+LONGEST_REQUEST: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,28 @@ class Ports:
     def secrets(self) -> Secrets:
         """Reads secrets from the environment; knows every value that is to be scrubbed."""
         return Secrets(self.environ)
+
+
+def shared_ledger(url: str, services: Iterable[PagingService], secrets: Secrets) -> SharedLedger | None:
+    """The incident log at this address, not yet opened; None where there is no address.
+
+    Args:
+        services: what sends: a lane is claimed for twice as long as the longest of their requests takes.
+
+    Raises:
+        ConfigError: it is no address, or the extra is missing.
+    """
+    if not url:
+        return None
+    address = postgres_address(url)
+    for password in address.passwords:
+        secrets.remember(password)  # should it ever be in an error, it is not shown
+    if missing := extra_missing():
+        raise ConfigError(missing)
+    from resolute.ledger.postgres.ledger import PostgresLedger  # needs the extra
+
+    requests = [getattr(service, "longest_request", LONGEST_REQUEST) for service in services]
+    return PostgresLedger(address, lease=2 * max(requests, default=LONGEST_REQUEST))
 
 
 def open_providers(

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from resolute.calls import JobRunner, handlers
 from resolute.client import Client
-from resolute.config import HEARTBEAT_URL, Settings, WorkerConfig, heartbeat_fault, load_settings, store_path
+from resolute.config import HEARTBEAT_URL, Settings, WorkerConfig, heartbeat_fault, load_settings, store_place
 from resolute.cron import ticks_after
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.failure_notice import notice_flow, notice_problems
@@ -23,7 +23,7 @@ from resolute.engines.embedded.files import POLL_S
 from resolute.engines.embedded.memory import MemoryStore
 from resolute.engines.embedded.owner import Owner, holder
 from resolute.engines.embedded.retention import Rule
-from resolute.engines.embedded.socket import SocketServer, socket_path
+from resolute.engines.embedded.socket import Handler, SocketServer, socket_path
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import Store
 from resolute.errors import ConfigError, StoreError, StoreOwned
@@ -31,7 +31,8 @@ from resolute.health import Health
 from resolute.hooks import Hook
 from resolute.model.activity import Node
 from resolute.model.recipe import Flow, with_children
-from resolute.ports import Ports, open_providers
+from resolute.ports import Ports, open_providers, shared_ledger
+from resolute.postgres.address import PostgresAddress, extra_missing, is_postgres
 from resolute.providers.base import Provider
 from resolute.secrets import lookup
 from resolute.server.operations import Route, health_routes, metrics_routes, operations, operations_problems
@@ -153,10 +154,10 @@ class Worker:
         """Its flows, store and next ticks, for the log."""
         now = self.ports.clock.now()
         ticks = sorted((_next_tick(flow, now), flow.name) for flow in self.flows if flow.schedules)
-        path = store_path(self._settings.store, self._settings.folder)
+        place = store_place(self._settings.store, self._settings.folder)
         parts = [
             f"{len(self.flows)} flows ({', '.join(flow.name for flow in self.flows)})",
-            "store in memory, gone when it ends" if path is None else f"store {path}",
+            "store in memory, gone when it ends" if place is None else f"store {place}",
             *(["webhooks at " + self.webhooks_url] if self.webhooks_url else []),
             *(["dashboard at " + self.dashboard_url] if self.dashboard_url else []),
             *(f"next {name} at {at:%Y-%m-%d %H:%M:%S} UTC" for at, name in ticks[:TICKS_TOLD]),
@@ -194,8 +195,15 @@ class Worker:
         self._hurry = asyncio.Event()  # belongs to the running loop
         async with AsyncExitStack() as stack:
             settings = self._settings
-            path = store_path(settings.store, settings.folder)
-            store, owner = await _open_store(path, stack, self._stop)
+            place = store_place(settings.store, settings.folder)
+            if isinstance(place, PostgresAddress):
+                for password in place.passwords:
+                    self.ports.secrets.remember(password)  # should it ever be in an error, it is not shown
+            store, owner = await _open_store(place, stack, self._stop)
+            services = open_providers(self.providers, self.ports, stack)
+            ledger = shared_ledger(settings.database, services.values(), self.ports.secrets)
+            if ledger is not None:
+                stack.push_async_callback(ledger.close)
             engine = EmbeddedEngine(
                 store,
                 self.flows,
@@ -203,14 +211,15 @@ class Worker:
                 randomness=self.ports.randomness,
                 secrets=self.ports.secrets,
                 providers={(provider.kind, provider.name): provider for provider in self.providers},
-                paging=open_providers(self.providers, self.ports, stack),
+                paging=services,
+                ledger=ledger,
                 threads=self.ports.threads,
                 environ=self.ports.environ,
                 max_concurrent=self.config.max_concurrent,
                 hooks=self.hooks,
                 on_failure=self.on_failure,
             )
-            health = Health(engine, path)
+            health = Health(engine, place if isinstance(place, Path) else None)
             shown = operations(
                 self._routes(engine, health), self._dashboard_address, self.ports.secrets, self.config.grace
             )
@@ -220,8 +229,10 @@ class Worker:
             await engine.open()
             stack.push_async_callback(engine.close, self.config.grace, self._hurry)
             engine.retain(self.rule)
-            if path is not None and owner is not None:
-                server = SocketServer(socket_path(path), handlers(engine, jobs))
+            if isinstance(place, PostgresAddress):
+                await _take_orders(place, handlers(engine, jobs), stack)
+            elif place is not None and owner is not None:
+                server = SocketServer(socket_path(place), handlers(engine, jobs))
                 await server.start()
                 stack.push_async_callback(server.stop)
                 owner.announce(str(server.path))
@@ -295,6 +306,8 @@ class Worker:
             found.extend(reception_problems(self.flows, self._webhooks_address))
             found.extend(operations_problems(self._dashboard_address, self.ports.environ))
             found.extend(self._heartbeat_problems())
+        if (is_postgres(self._settings.store) or self._settings.database) and (missing := extra_missing()):
+            found.append(missing)
         return list(dict.fromkeys([*self.config.problems(), *found]))
 
     def _heartbeat_problems(self) -> list[str]:
@@ -317,16 +330,20 @@ class _Stopped(Exception):
 
 
 async def _open_store(
-    path: Path | None, stack: AsyncExitStack, stop: asyncio.Event | None
+    place: Path | PostgresAddress | None, stack: AsyncExitStack, stop: asyncio.Event | None
 ) -> tuple[Store, Owner | None]:
     """The store and the right to write it. Another worker ends the attempt, a command that is at work is waited for.
 
     Raises:
         _Stopped: `stop` was set meanwhile.
     """
-    if path is None:
+    if place is None:
         return MemoryStore(), None
-    told = None
+    if isinstance(place, PostgresAddress):
+        from resolute.engines.embedded.postgres.store import PostgresStore  # needs the extra
+
+        return PostgresStore(place, listens=True), None
+    path, told = place, None
     while True:
         try:
             owner = await Owner.acquire(path, wait=False)
@@ -343,6 +360,15 @@ async def _open_store(
         else:
             stack.callback(owner.release)
             return SqliteStore(path, owner=owner), owner
+
+
+async def _take_orders(address: PostgresAddress, answers: Mapping[str, Handler], stack: AsyncExitStack) -> None:
+    """Let other processes, wherever they run, ask this one while it is up."""
+    from resolute.engines.embedded.postgres.inbox import Inbox  # needs the extra
+
+    inbox = Inbox(address, answers)
+    await inbox.start()
+    stack.push_async_callback(inbox.stop)
 
 
 def _next_tick(flow: Flow, now: datetime) -> datetime:

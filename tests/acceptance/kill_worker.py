@@ -79,7 +79,7 @@ resolve = (
 if __name__ == "__main__":
     store, shift_s = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
     Worker(
-        WorkerConfig(engine=f"sqlite:///{store}", max_concurrent=20),
+        WorkerConfig(engine=store if "://" in store else f"sqlite:///{store}", max_concurrent=20),
         flows=[paging, page, acknowledge, resolve],
         providers=[pagerduty.PagerDutyProvider(pagerduty.PagerDutyConfig())],
         ports=Ports(clock=ShiftedClock(timedelta(seconds=shift_s))),

@@ -107,8 +107,8 @@ def test_module_that_cannot_be_loaded(desk: Desk) -> None:
 
 def test_setting_that_is_wrong_names_its_source(desk: Desk) -> None:
     """The variable, or the file."""
-    told = problems(desk("doctor", "--json", "--offline", RESOLUTE_STORE="postgres://db"))
-    assert told["settings"].startswith('RESOLUTE_STORE: "postgres://db" is no store.')
+    told = problems(desk("doctor", "--json", "--offline", RESOLUTE_STORE="mysql://db"))
+    assert told["settings"].startswith('RESOLUTE_STORE: "mysql://db" is no store.')
     desk.write("resolute.toml", "stor = 'x'\n")
     assert "resolute.toml holds stor, which is not known" in problems(desk("doctor", "--json", "--offline"))["settings"]
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,17 +35,24 @@ from resolute.engines.embedded.store import (
 from resolute.errors import RunNotFound, StoreDamaged, StoreOwned
 from tests.contract.rows import NOW, entry, row, run
 
+if TYPE_CHECKING:
+    from tests.postgres_server import PostgresServer
+
 LARGE = '{"text":"' + "x" * 100_000 + '"}'
 ODD_JSON = '{"nan":NaN,"far":-Infinity,"half":"\\ud800","nul":"\\u0000"}'
 
 Opening = Callable[[], Store]  # each call opens the same journal anew
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Opening:
     if request.param == "memory":
         tables = Tables()
         return lambda: MemoryStore(tables)
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        address = server.address()
+        return lambda: server.store(address)
     return lambda: SqliteStore(tmp_path / "resolute.db")
 
 

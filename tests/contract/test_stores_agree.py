@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +31,9 @@ from resolute.engines.embedded.store import (
 )
 from resolute.errors import StoreDamaged
 from tests.contract.rows import NOW, entry, row, run
+
+if TYPE_CHECKING:
+    from tests.postgres_server import PostgresServer
 
 IDS = {no: f"run{no}" for no in range(1, 6)} | {6: "run1/6"}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -127,6 +130,14 @@ async def history(store: Store, batches: list[list[Op]]) -> list[Any]:
     await store.close()
     answers.append([opened.next_run_no, opened.next_row_id, list(opened.rows), dict(opened.ticks), opened.paused])
     return answers
+
+
+@settings(max_examples=12, deadline=None)
+@given(batches=BATCHES)
+def test_postgres_tells_the_same_history(postgres: PostgresServer, batches: list[list[Op]]) -> None:
+    """A server of another make orders, rounds and compares as the others do."""
+    told = asyncio.run(history(postgres.store(postgres.address()), batches))
+    assert told == asyncio.run(history(MemoryStore(), batches))
 
 
 @settings(max_examples=40, deadline=None)

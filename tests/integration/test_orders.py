@@ -31,9 +31,10 @@ from resolute import (
 )
 from resolute.engine import FINISHED, NodeView, RunView
 from resolute.engines.embedded import socket as sockets
-from resolute.engines.embedded.files import RUN_OUTPUT, FileEngine
+from resolute.engines.embedded.files import FileEngine
 from resolute.engines.embedded.owner import holder
 from resolute.engines.embedded.socket import view_from_json, view_to_json
+from resolute.engines.embedded.store_engine import RUN_OUTPUT
 from resolute.errors import EngineError, InputError, RunFailed, RunNotFound
 
 DEADLINE_S = 30.0

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from resolute.engine import FINISHED
 from resolute.engines.embedded.changed_flow import misfit
 from resolute.engines.embedded.rehearsal import ReadLarge, rehearse
-from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
+from resolute.engines.embedded.sqlite.reads import Reads
 from resolute.engines.embedded.store import Entry, RunRow
 from resolute.errors import OutputError, ReplayMismatch, RunNotFound, StoreDamaged
 from resolute.jobs import PREFIX
@@ -57,7 +57,7 @@ class FlowCheck:
 
 
 async def check_runs(
-    flows: Iterable[Flow], store: ReadOnlyStore, progress: Callable[[int, int], None] = lambda done, total: None
+    flows: Iterable[Flow], store: Reads, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[FlowCheck]:
     """What becomes of the unfinished runs of a store; those of jobs belong to their commands and are left out.
 
@@ -102,7 +102,7 @@ def _gone(run: RunRow) -> str:
     )
 
 
-async def _unfinished(store: ReadOnlyStore) -> list[int]:
+async def _unfinished(store: Reads) -> list[int]:
     numbers: list[int] = []
     while more := await store.unfinished(numbers[-1] if numbers else 0, AT_ONCE):
         numbers.extend(more)

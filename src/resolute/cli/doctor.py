@@ -50,10 +50,11 @@ def _subject(common: Common) -> Subject:
     import os
 
     from resolute.cli.flow_faults import gathered
-    from resolute.config import Sourced, in_force, load_settings, store_path
+    from resolute.config import Sourced, in_force, load_settings, store_place
     from resolute.doctor.subject import Subject
     from resolute.errors import ConfigError
     from resolute.loader import load
+    from resolute.postgres.address import PostgresAddress
     from resolute.secrets import Secrets
 
     secrets = Secrets()
@@ -80,12 +81,28 @@ def _subject(common: Common) -> Subject:
         worker.store_address = common.store or worker.store_address
         if not common.store and worker.store_address:
             found["store"] = Sourced(worker.store_address, "WorkerConfig(engine=...)")
-    store, fault = None, ""
+    if found["database"].value:  # without its password
+        found["database"] = Sourced(_shown(found["database"].value), found["database"].source)
+    place, fault = None, ""
     try:
-        store = store_path(found["store"].value, settings.folder)
+        place = store_place(found["store"].value, settings.folder)
     except ConfigError as error:
         fault = f"{found['store'].source}: {error}"
-    return Subject(os.environ, found, fault, store, worker, module_fault)
+    if not isinstance(place, PostgresAddress):
+        return Subject(os.environ, found, fault, place, None, worker, module_fault)
+    found["store"] = Sourced(str(place), found["store"].source)  # without its password
+    return Subject(os.environ, found, fault, None, place, worker, module_fault)
+
+
+def _shown(address: str) -> str:
+    """The address of a database without its password; one that cannot be read is not shown at all."""
+    from resolute.errors import ConfigError
+    from resolute.postgres.address import postgres_address
+
+    try:
+        return str(postgres_address(address))
+    except ConfigError:
+        return "(not an address)"
 
 
 def _in_code(worker: Worker) -> dict[str, Sourced]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -72,13 +73,13 @@ def _check_runs(common: Common, made: Worker) -> list[FlowCheck]:
     from resolute.cli.follow import Screen
     from resolute.cli.project import run_to_end
     from resolute.cli.terminal import note
-    from resolute.config import load_settings, store_path
-    from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
+    from resolute.config import load_settings, store_place
+    from resolute.engines.embedded.places import engine_of
 
     settings = load_settings(store=common.store or made.store_address)
-    path = store_path(settings.store, settings.folder)
-    if path is None or not (path.exists() or common.store):
-        note(f"There is no store at {path or settings.store}, and so no run to look at.")
+    place = store_place(settings.store, settings.folder)
+    if place is None or (isinstance(place, Path) and not (place.exists() or common.store)):
+        note(f"There is no store at {place or settings.store}, and so no run to look at.")
         return [FlowCheck(flow.name) for flow in made.flows]
     screen = Screen(sys.stderr)
 
@@ -86,7 +87,7 @@ def _check_runs(common: Common, made: Worker) -> list[FlowCheck]:
         if done and not done % TOLD_EVERY:
             screen.draw([f"{done:,} of {total:,} unfinished runs looked at"])
 
-    checks = run_to_end(check_runs(made.all_flows, ReadOnlyStore(path), progress))
+    checks = run_to_end(check_runs(made.all_flows, engine_of(place).reader, progress))
     screen.clear()
     return checks
 

@@ -30,14 +30,13 @@ def incidents(
     """
     import asyncio
 
-    from resolute.cli.project import store_file
+    from resolute.cli.project import ledger_reader
     from resolute.cli.terminal import print_json, print_table, when
     from resolute.cli.views import incident_json
-    from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
     from resolute.engines.embedded.store import LedgerQuery
     from resolute.errors import EngineError
 
-    store = ReadOnlyStore(store_file(common))
+    store = ledger_reader(common)
     if row_id is not None:
         row = asyncio.run(store.ledger_row(row_id))
         if row is None:

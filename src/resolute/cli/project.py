@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,8 @@ from resolute.errors import ConfigError
 
 if TYPE_CHECKING:
     from resolute.config import Settings
+    from resolute.engines.embedded.sqlite.reads import Reads
+    from resolute.engines.embedded.store_engine import StoreEngine
     from resolute.loader import Found
 
 T = TypeVar("T")
@@ -52,6 +54,40 @@ def store_file(common: Common, given: str | None = None) -> Path:
     if path is None:
         raise ConfigError("A store in memory ends with its process. Name a file: --store sqlite:///resolute.db.")
     return path
+
+
+def store_engine(
+    common: Common, on_wait: Callable[[object], None] = lambda holder: None, given: str | None = None
+) -> StoreEngine:
+    """What asks the store, in a file or in PostgreSQL; raises ConfigError for one in memory.
+
+    Args:
+        on_wait: called with who holds the store and is waited for.
+        given: the address that the module's own worker names; the command line goes before it.
+    """
+    from resolute.config import load_settings, store_place
+    from resolute.engines.embedded.places import engine_of
+
+    found = load_settings(store=common.store or given, module=common.module)
+    place = store_place(found.store, found.folder)
+    if place is None:
+        raise ConfigError("A store in memory ends with its process. Name a file: --store sqlite:///resolute.db.")
+    return engine_of(place, on_wait)
+
+
+def ledger_reader(common: Common) -> Reads:
+    """What reads the incident log: the shared one where there is one, or else the store's own; raises ConfigError."""
+    found = settings(common)
+    if not found.database:
+        return store_engine(common).reader
+    from resolute.postgres.address import extra_missing, postgres_address
+
+    address = postgres_address(found.database)
+    if missing := extra_missing():
+        raise ConfigError(missing)
+    from resolute.ledger.postgres.ledger import LedgerReader
+
+    return LedgerReader(address)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:

@@ -13,7 +13,7 @@ from resolute.cli.run_tree import Line, tree
 from resolute.cli.run_waits import kept_signals, waits
 from resolute.cli.terminal import pretty, shown, table, took, when
 from resolute.engine import NodeView, RunView, child_id
-from resolute.engines.embedded.files import RUN_INPUT, RUN_OUTPUT
+from resolute.engines.embedded.store_engine import RUN_INPUT, RUN_OUTPUT
 from resolute.jsontypes import JsonValue
 
 #: Characters of an output that a table shows; `--value` and `--json` show all of it.

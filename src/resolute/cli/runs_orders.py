@@ -18,7 +18,7 @@ import click
 
 from resolute.cli.follow import Screen, changes
 from resolute.cli.options import Common
-from resolute.cli.project import run_to_end, store_file
+from resolute.cli.project import run_to_end, store_engine
 from resolute.cli.run_ids import find_run
 from resolute.cli.run_page import Undo, answer, undone
 from resolute.cli.run_result import print_result
@@ -26,7 +26,7 @@ from resolute.cli.run_waits import gate_name, signal_line, waiting_gates, waits
 from resolute.cli.terminal import note, print_json, shown
 from resolute.cli.views import run_json
 from resolute.engine import RunView, SignalOutcome
-from resolute.engines.embedded.files import FileEngine
+from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import ConfigError, EngineError
 
 T = TypeVar("T")
@@ -118,10 +118,8 @@ def signal_run(common: Common, given: str, asked: Answer, *, wait: bool) -> int:
     return 0
 
 
-def _engine(common: Common) -> FileEngine:
-    return FileEngine(
-        store_file(common), on_wait=lambda found: note(f"waiting for {found}, which is at work on the store")
-    )
+def _engine(common: Common) -> StoreEngine:
+    return store_engine(common, lambda found: note(f"waiting for {found}, which is at work on the store"))
 
 
 def _carried_out(order: Coroutine[Any, Any, T], given: str) -> T:
@@ -141,7 +139,7 @@ def _login() -> str:
         return ""
 
 
-async def _end(engine: FileEngine, run_id: str, *, gives_up: bool = False) -> RunView:
+async def _end(engine: StoreEngine, run_id: str, *, gives_up: bool = False) -> RunView:
     """The run once it has ended, with what it does meanwhile on a terminal.
 
     Args:
@@ -165,7 +163,7 @@ def _doing(run: RunView) -> str:
     return f"at {', '.join(busy[:3])}" if busy else "; ".join(waits(run)[:1]) or run.status
 
 
-def _tell_cancelled(run: RunView, found: Sequence[Undo], left_in: Path | None) -> None:
+def _tell_cancelled(run: RunView, found: Sequence[Undo], left_in: object) -> None:
     if run.is_finished:
         why = run.error.partition(" Not undone: ")[0] if found else run.error
         is_cancelled = run.status == "cancelled"
@@ -237,5 +235,5 @@ def _read_data(asked: Answer) -> Any:
         raise ConfigError(f"""{name} is no JSON: {error}. A text needs its quotes: --data '"yes"'.""") from error
 
 
-def _kept(path: Path) -> str:
+def _kept(path: object) -> str:
     return f"No worker runs on {path}: the answer is kept there, and the next worker takes it."

@@ -13,8 +13,8 @@ from resolute.cli.options import Common
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from resolute.engines.embedded.files import FileEngine
     from resolute.engines.embedded.store import TickRow
+    from resolute.engines.embedded.store_engine import StoreEngine
     from resolute.model.recipe import Flow
     from resolute.model.trigger import Schedule
 
@@ -116,7 +116,7 @@ def _pause(common: Common, flow: str, trigger: str | None, *, paused: bool) -> N
         click.echo(f"{recipe.name}, {each['text']}: {told}.")
 
 
-async def _facts(engine: FileEngine, flows: Sequence[Flow]) -> list[dict[str, Any]]:
+async def _facts(engine: StoreEngine, flows: Sequence[Flow]) -> list[dict[str, Any]]:
     """What is known of each schedule of these flows."""
     from resolute.clock import SystemClock
 
@@ -125,7 +125,7 @@ async def _facts(engine: FileEngine, flows: Sequence[Flow]) -> list[dict[str, An
 
 
 async def _fact(
-    engine: FileEngine, flow: Flow, schedule: Schedule, rows: Mapping[tuple[str, str], TickRow], now: datetime
+    engine: StoreEngine, flow: Flow, schedule: Schedule, rows: Mapping[tuple[str, str], TickRow], now: datetime
 ) -> dict[str, Any]:
     from resolute.cron import is_tick, ticks_after
     from resolute.drawing.phrases import trigger_text
@@ -157,22 +157,20 @@ async def _fact(
     }
 
 
-def _module(common: Common) -> tuple[dict[str, Flow], FileEngine]:
+def _module(common: Common) -> tuple[dict[str, Flow], StoreEngine]:
     """The flows of the module by name, and the store that they run on; raises ConfigError."""
-    from resolute.cli.project import find_flows, store_file
+    from resolute.cli.project import find_flows, store_engine
     from resolute.cli.terminal import note
-    from resolute.engines.embedded.files import FileEngine
 
     found = find_flows(common)
     worker = found.as_worker()
-    engine = FileEngine(
-        store_file(common, worker.store_address),
-        on_wait=lambda holder: note(f"waiting for {holder}, which is at work on the store"),
+    engine = store_engine(
+        common, lambda holder: note(f"waiting for {holder}, which is at work on the store"), worker.store_address
     )
     return {flow.name: flow for flow in (*worker.flows, *found.flows)}, engine
 
 
-def _find(common: Common, name: str, trigger: str | None) -> tuple[Flow, list[Schedule], FileEngine]:
+def _find(common: Common, name: str, trigger: str | None) -> tuple[Flow, list[Schedule], StoreEngine]:
     """The flow, its schedules or the one that was named, and the store; raises ConfigError."""
     from resolute.drawing.phrases import trigger_text
     from resolute.errors import ConfigError

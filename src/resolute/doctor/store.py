@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from resolute.doctor.database import in_database
 from resolute.doctor.finding import Finding, not_checked, ok, problem, warning
 from resolute.doctor.subject import Subject
 from resolute.engine import RunQuery
@@ -32,6 +33,8 @@ NO_STORE: Final = "There is no store yet."
 def access(subject: Subject) -> list[Finding]:
     """Whether this user can write the store, and whose it is."""
     path = subject.store
+    if subject.database is not None:
+        return [in_database(subject.database)]
     if path is None:
         return [not_checked(subject.settings_fault or "The store is in memory: nothing is kept when the worker ends.")]
     if not path.parent.is_dir():

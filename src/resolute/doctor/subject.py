@@ -12,6 +12,7 @@ from resolute.config import Sourced
 from resolute.errors import ConfigError
 from resolute.model.activity import Node
 from resolute.model.recipe import Flow
+from resolute.postgres.address import PostgresAddress
 from resolute.providers.base import Provider
 from resolute.providers.pagerduty.config import PagerDutySettings
 from resolute.providers.pagerduty.provider import PagerDutyProvider
@@ -43,7 +44,8 @@ class Subject:
     Attributes:
         in_force: the value of each setting with its source, by its name.
         settings_fault: why the settings cannot be read, "" when they can.
-        store: the store's file; None for one in memory, or when the settings cannot be read.
+        database: where the store is, when it is in PostgreSQL.
+        store: the store's file; None for one in memory or in PostgreSQL, or when the settings cannot be read.
         worker: what the module holds; None without a module, or when it cannot be loaded: `module_fault` says why.
     """
 
@@ -51,6 +53,7 @@ class Subject:
     in_force: Mapping[str, Sourced] = field(default_factory=dict)
     settings_fault: str = ""
     store: Path | None = None
+    database: PostgresAddress | None = None
     worker: Worker | None = None
     module_fault: str = ""
     clock: Clock = field(default_factory=SystemClock)

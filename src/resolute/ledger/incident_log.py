@@ -13,13 +13,21 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from resolute.clock import Clock, Randomness
-from resolute.errors import ConfigError, ProviderError, ProviderOutcomeUnknown, ProviderRejected, ProviderUnavailable
+from resolute.clock import Clock, Randomness, monotonic
+from resolute.errors import (
+    ConfigError,
+    ProviderError,
+    ProviderOutcomeUnknown,
+    ProviderRejected,
+    ProviderUnavailable,
+    StoreUnavailable,
+)
 from resolute.ledger import lanes
 from resolute.ledger.book import Book, Lane
 from resolute.ledger.confirmation import CONFIRM_AFTER, CONFIRMED_AT_ONCE, NOBODY, can_confirm, is_confirmed
 from resolute.ledger.intent import PagingService, SendAnswer
 from resolute.ledger.row import Row
+from resolute.ledger.shared import Busy, Claim, Granted, SettledElsewhere, SharedLedger
 
 log = logging.getLogger("resolute.ledger")
 
@@ -27,6 +35,12 @@ log = logging.getLogger("resolute.ledger")
 KEY_MISSING_WAIT = timedelta(seconds=60)
 #: How soon to look again at a lane with a request on its way, should nobody wake its next row.
 IN_FLIGHT_CHECK = timedelta(seconds=5)
+#: How soon an event that needs the shared ledger's order asks it again.
+LEDGER_WAIT = timedelta(seconds=2)
+#: A claim is asked for again before a request that begins so much later.
+CLAIM_AGES_S = 10.0
+#: Remark of a page that was sent while the shared ledger could not be asked; its row is written there afterwards.
+DEFERRED = "deferred: the shared ledger did not answer"
 
 
 class KeyGone(Exception):
@@ -66,6 +80,7 @@ class IncidentLog:
         scrub: Callable[[str], str],
         slots: AbstractAsyncContextManager[object] | None = None,
         resolve_expires: timedelta = lanes.RESOLVE_EXPIRES,
+        shared: SharedLedger | None = None,
     ) -> None:
         self._clock = clock
         self._randomness = randomness
@@ -74,6 +89,9 @@ class IncidentLog:
         self._scrub = scrub
         self._slots = nullcontext() if slots is None else slots
         self._resolve_expires = resolve_expires
+        self._shared = shared
+        self._granted: dict[int, tuple[Granted, float]] = {}  # row id → its claim, and when that was asked for
+        self.open_elsewhere: frozenset[str] = frozenset()
         self._book = Book()
         self._begun: set[int] = set()
         self._next_id = 1
@@ -83,7 +101,7 @@ class IncidentLog:
     @property
     def open_keys(self) -> frozenset[str]:
         """The dedup keys for which an alert is, or may be, open. A snapshot that never changes."""
-        return self._book.open_keys
+        return self._book.open_keys | self.open_elsewhere if self.open_elsewhere else self._book.open_keys
 
     def row(self, row_id: int) -> Row | None:
         """A row that still matters; None for one that was settled and taken long ago."""
@@ -121,6 +139,14 @@ class IncidentLog:
         """When such a row is due; None for at once, or as soon as the row before it is done."""
         return lanes.waits_until(row, self._clock.now())
 
+    def closed_elsewhere(self, open_lanes: frozenset[str]) -> list[Row]:
+        """Take the alerts for closed that are in none of these lanes any more; the rows that changed."""
+        return [
+            self._book.put(replace(row, is_open=False))
+            for row in list(self._book.rows.values())
+            if row.is_settled and row.is_open and row.lane not in open_lanes
+        ]
+
     # Deciding
 
     def record(self, make: Callable[[int], Row]) -> Outcome:
@@ -145,8 +171,8 @@ class IncidentLog:
         if lane.busy is None:
             changed.extend(self._book.advance(lane, now))
             row = self._book.rows[row.id]
-            if lanes.head(lane.rows) is row and held is None:
-                row = self._begin(row, now)
+            if lanes.head(lane.rows) is row and held is None and self._shared is None:
+                row = self._begin(row, now)  # with a shared ledger its lane has to be claimed first
         wake = tuple(other for other in changed if other.awaited and other.is_settled)
         return Outcome(row, (*changed, row), wake)
 
@@ -228,6 +254,11 @@ class IncidentLog:
             if isinstance(move, lanes.Turn) or held is not None:
                 until = max(filter(None, (held, move.until if isinstance(move, lanes.Turn) else None)))
                 return Outcome(row, until=until)
+            if self._shared is not None:
+                outcome = await self._claim(row, lane)
+                if outcome is not None:
+                    return outcome
+                row, now = self._book.rows[row_id], self._clock.now()
             if isinstance(move, lanes.LookUp):
                 found = await self._look_up(row, lane, move.since)
                 now = self._clock.now()
@@ -240,6 +271,56 @@ class IncidentLog:
                     return Outcome(row, tuple(changed), self._book.wakes(lane, changed, row))
                 may_repeat = found is None
         return await self._send(row, lane, may_repeat, write)
+
+    async def _claim(self, row: Row, lane: Lane) -> Outcome | None:
+        """Ask the shared ledger for the lane; None when the row may be sent now."""
+        assert self._shared is not None
+        lane.busy, began_s = row.id, monotonic()
+        claim: Claim | None = None
+        try:
+            claim = await self._shared.claim(row)
+        except StoreUnavailable as error:
+            log.info("row %d: %s", row.id, error)
+        finally:
+            lane.busy = None
+        now, row = self._clock.now(), self._book.rows[row.id]
+        changed = self._book.advance(lane, now)
+        if changed:  # a newer decision came in between and took the place of this row
+            row = next(other for other in changed if other.id == row.id)
+            return Outcome(row, tuple(changed), self._book.wakes(lane, changed, row))
+        if isinstance(claim, Granted):
+            self._granted[row.id] = claim, began_s
+            return None
+        if isinstance(claim, Busy):
+            return Outcome(row, until=now + timedelta(seconds=claim.wait_s))
+        if isinstance(claim, SettledElsewhere):
+            return self._settled_elsewhere(row, claim, now)
+        if row.action == "trigger":
+            if DEFERRED not in row.remarks:
+                self._book.put(replace(row, remarks=(*row.remarks, DEFERRED)))
+            return None
+        told = "the shared ledger cannot be asked, and this needs its order"
+        row = self._book.put(replace(row, due_at=now + LEDGER_WAIT, error_message=told))
+        return Outcome(row, (row,), until=row.due_at)
+
+    def _settled_elsewhere(self, row: Row, claim: SettledElsewhere, now: datetime) -> Outcome:
+        row = replace(row, response_status=claim.response_status, error_message="", unknown_since=None)
+        outcome = self._settled(row, claim.status, claim.message, now)
+        row = self._book.put(replace(outcome.row, is_open=claim.is_open, repeat_at=None))
+        return replace(outcome, row=row, changed=(row, *(each for each in outcome.changed if each.id != row.id)))
+
+    async def _still_claimed(self, row: Row) -> None:
+        """Make sure that the claim did not age while the row waited for its slot; raises ProviderUnavailable."""
+        granted = self._granted.get(row.id)
+        if self._shared is None or granted is None or monotonic() - granted[1] < CLAIM_AGES_S:
+            return
+        try:
+            claim = await self._shared.claim(row)
+        except StoreUnavailable as error:
+            log.info("row %d: %s", row.id, error)
+            return
+        if not isinstance(claim, Granted):
+            raise ProviderUnavailable("another worker came first", retry_after=timedelta(seconds=0.25))
 
     async def _send(self, row: Row, lane: Lane, may_repeat: bool, write: Write) -> Outcome:
         try:
@@ -261,6 +342,7 @@ class IncidentLog:
     async def _request(self, row: Row, service: PagingService, key: str) -> SendAnswer:
         try:
             async with self._slots:
+                await self._still_claimed(row)
                 event = row.event
                 if row.action == "trigger":
                     event = service.dated(event, row.since, lanes.lateness(row, self._clock.now()))
@@ -348,6 +430,8 @@ class IncidentLog:
         return lanes.waits_until(row, now) or self._book.held(row, now)
 
     async def _repeat(self, row: Row, lane: Lane, write: Write) -> Outcome:
+        if self._shared is not None and (postponed := await self._claim_repeat(row, lane)) is not None:
+            return postponed
         lane.busy = row.id
         row = self._book.put(replace(row, attempts=row.attempts + 1, sent_at=self._clock.now()))
         again: datetime | None = None
@@ -368,6 +452,28 @@ class IncidentLog:
         changed.extend(self._book.advance(lane, self._clock.now()))
         return Outcome(row, tuple(changed), self._book.wakes(lane, changed, row), until=row.repeat_at)
 
+    async def _claim_repeat(self, row: Row, lane: Lane) -> Outcome | None:
+        """Ask whether a second resolve does no harm to another worker's newer page; None when it may be sent."""
+        assert self._shared is not None
+        lane.busy = row.id
+        again: datetime | None
+        try:
+            claim = await self._shared.claim(row)
+        except StoreUnavailable as error:
+            log.info("row %d: %s", row.id, error)
+            again = self._repeat_again(row, error)
+        else:
+            if isinstance(claim, Granted):
+                return None
+            again = self._clock.now() + timedelta(seconds=claim.wait_s) if isinstance(claim, Busy) else None
+        finally:
+            lane.busy = None
+        known = self._book.rows.get(row.id)
+        if known is None or known.repeat_at is None:
+            return Outcome(replace(row, repeat_at=None))
+        row = self._book.put(replace(known, repeat_at=again))
+        return Outcome(row, (row,), until=again)
+
     def _repeat_again(self, row: Row, error: Exception) -> datetime | None:
         now = self._clock.now()
         if isinstance(error, ProviderRejected | KeyGone) or now - (row.settled_at or now) >= lanes.SECOND_RESOLVE_FOR:
@@ -386,6 +492,7 @@ class IncidentLog:
     def _release(self, row: Row) -> Lane:
         lane = self._book.lanes[row.lane]
         self._begun.discard(row.id)
+        self._granted.pop(row.id, None)
         if lane.busy == row.id:
             lane.busy = None
         return lane
@@ -393,6 +500,7 @@ class IncidentLog:
     def _accepted(self, row: Row, answer: SendAnswer, now: datetime) -> Outcome:
         lane = self._book.lanes[row.lane]
         changed: list[Row] = []
+        elsewhere = self._granted[row.id][0] if row.id in self._granted else Granted()
         remarks = row.remarks
         folded_into = None
         late = lanes.lateness(row, row.sent_at or now)
@@ -408,6 +516,8 @@ class IncidentLog:
                         "row %d (%s): the alert is open since row %d, %s: nobody may have been notified this time",
                         row.id, row.dedup_key, alert.id, _age(age),
                     )  # fmt: skip
+            elif elsewhere.alert_id is not None:
+                remarks = (*remarks, f"folded into the open alert of row {elsewhere.alert_id} of the shared ledger")
             else:
                 repeat_at = self._confirm_at(row, now)
             if late:
@@ -416,7 +526,8 @@ class IncidentLog:
             over = [other for other in lane.rows if other.is_open and other.is_settled and other.id < row.id]
             newer = [other for other in lane.rows if other.id > row.id and not other.is_settled]
             is_back = any(other.action == "trigger" for other in newer)
-            if not is_back and any(lanes.may_still_arrive(other, now) for other in over):
+            arrives = elsewhere.may_arrive or any(lanes.may_still_arrive(other, now) for other in over)
+            if not is_back and arrives:
                 repeat_at = now + lanes.SECOND_RESOLVE
             changed.extend(self._book.put(replace(other, is_open=False)) for other in over)
         row = replace(

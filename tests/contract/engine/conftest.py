@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.engine.machine import Machine
-from tests.contract.engine.machines import MemoryMachine, SqliteMachine
+from tests.contract.engine.machines import MemoryMachine, PostgresMachine, SqliteMachine
 from tests.contract.engine.patient_loop import PatientLoop
 
 
@@ -19,11 +19,15 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     return {"virtual": PatientLoop}
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def machine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Machine]:
     """A computer on which no worker has run yet."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, PatientLoop)
-    made = MemoryMachine(loop) if request.param == "memory" else SqliteMachine(loop, tmp_path)
+    made: Machine
+    if request.param == "postgres":
+        made = PostgresMachine(loop, request.getfixturevalue("postgres"))
+    else:
+        made = MemoryMachine(loop) if request.param == "memory" else SqliteMachine(loop, tmp_path)
     yield made
     await made.down()

@@ -1,4 +1,4 @@
-"""The machines of the embedded engine: one whose disk is in memory, one with a real file of SQLite."""
+"""The machines of the embedded engine: a disk in memory, a real file of SQLite, a real server of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resolute.engines.embedded.memory import MemoryStore, Tables
 from resolute.engines.embedded.sqlite.store import SqliteStore
@@ -17,6 +17,9 @@ from resolute.engines.embedded.store import Op, Store
 from resolute.errors import StoreBroken
 from tests.contract.engine.machine import Machine
 from tests.contract.engine.patient_loop import PatientLoop
+
+if TYPE_CHECKING:
+    from tests.postgres_server import PostgresServer
 
 
 class MemoryMachine(Machine):
@@ -121,6 +124,63 @@ class SqliteMachine(Machine):
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
         connection.execute("BEGIN IMMEDIATE")
         return connection
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+
+class PostgresMachine(Machine):
+    """A machine with a store on a server. A kill ends its session there at that instant, and takes its name from it."""
+
+    def __init__(self, loop: PatientLoop, server: PostgresServer) -> None:
+        super().__init__(loop)
+        self._server = server
+        self._address = server.address()
+        self._outside_session = server.connect()
+        self._outside_session.execute(f"SET search_path = {self._address.schema}".encode())
+        self._held: Any = None
+        self._is_broken = False
+        self._store = WatchedStore(server.store(self._address))
+        loop.is_busy = lambda: self.threads.are_busy or (self._store.pending > 0 and self._held is None)
+
+    @property
+    def store(self) -> Store:
+        return self._store.as_store()
+
+    def _new_store(self) -> Store:
+        self._store = WatchedStore(self._server.store(self._address, self.clock))
+        return self.store
+
+    def _cut(self) -> None:
+        if not self._is_broken:
+            self._outside_session.execute("UPDATE owner SET token = 'killed'")
+            self._outside_session.execute("SELECT pg_terminate_backend(backend, 5000) FROM owner")
+        self._release()
+
+    async def _bury(self) -> None:
+        await self.store.close()
+
+    async def down(self) -> None:
+        await super().down()
+        self._release()
+        self._outside_session.close()
+
+    def hold_disk(self, **time: float) -> None:
+        self._held = self._server.connect()
+        self._held.execute("BEGIN")
+        for table in ("runs", "journal", "incident_log", "memory", "ticks"):
+            self._held.execute(f"LOCK TABLE {self._address.schema}.{table} IN EXCLUSIVE MODE".encode())
+        self.loop.call_later(timedelta(**time).total_seconds(), self._release)
+
+    def break_disk(self) -> None:
+        self._is_broken = True
+        self._outside_session.execute(f"DROP SCHEMA {self._address.schema} CASCADE".encode())
+
+    def large_values(self) -> int:
+        [count] = self._outside_session.execute("SELECT count(*) FROM large").fetchone() or (0,)
+        return int(str(count))
 
     def _release(self) -> None:
         if self._held is not None:

@@ -21,6 +21,7 @@ from resolute.jsontypes import JsonValue
 from resolute.ledger.incident_log import IncidentLog, KeyGone
 from resolute.ledger.intent import PagingService
 from resolute.ledger.row import Row
+from resolute.ledger.shared import SharedLedger
 from resolute.model.recipe import Flow
 from resolute.secrets import Secrets
 
@@ -72,6 +73,7 @@ class Core:
         hooks: who hears of what is on disk.
         children: starts and stops the runs that runs start.
         outlines: the fingerprints whose outline the store has.
+        ledger: the incident log that several workers share, None where the journal holds the only one.
         webhook_answers: how often deliveries were answered with each status code.
         on_missed: told of ticks that are not run: flow, trigger, the first and the last of them, how many.
         on_failure: asked at the end of every run.
@@ -98,6 +100,7 @@ class Core:
     on_failure: OnFailure | None = None
     webhook_answers: Counter[int] = field(default_factory=Counter)
     limits: Limits = field(default_factory=Limits)
+    ledger: SharedLedger | None = None
     _cursors: dict[tuple[str, str], str] = field(default_factory=dict)
     log: IncidentLog = field(init=False)
 
@@ -109,6 +112,7 @@ class Core:
             routing_key=self.routing_key,
             scrub=self.secrets.scrub,
             slots=asyncio.Semaphore(PAGES_AT_ONCE),
+            shared=self.ledger,
         )
 
     def read_secret(self, name: str, run_id: str) -> str:

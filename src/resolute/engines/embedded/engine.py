@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from resolute.engines.embedded.core import IN_MEMORY, Core
 from resolute.engines.embedded.driver import CHILD_OF, Driver
 from resolute.engines.embedded.failure_notice import FailureNotices
 from resolute.engines.embedded.large import LARGE_CHARS, digest_of, refer
+from resolute.engines.embedded.ledger_mirror import LedgerMirror
 from resolute.engines.embedded.limits import LIMITS
 from resolute.engines.embedded.orders import Orders
 from resolute.engines.embedded.pruned import check_same_pruned, is_taken, pruned_view
@@ -32,10 +33,11 @@ from resolute.engines.embedded.store import Op, PutLarge, PutTick, RunRow, Store
 from resolute.engines.embedded.threads import ThreadPerAttempt, Threads
 from resolute.engines.embedded.timers import Timers
 from resolute.engines.embedded.views import view, with_large
-from resolute.errors import EngineError, StoreError
+from resolute.errors import EngineError, StoreError, StoreUnavailable
 from resolute.hooks import Hook, Hooks
 from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import PagingService
+from resolute.ledger.shared import SharedLedger
 from resolute.model.activity import Node
 from resolute.model.recipe import Flow
 from resolute.model.trigger import Schedule
@@ -54,6 +56,7 @@ class EmbeddedEngine:
         drives_all: False drives only runs that this object started, and nothing else in the store.
         max_concurrent: attempts at the same time.
         hooks: called with each `RunEvent` once it is on disk.
+        ledger: the incident log that it shares with other workers; without one the store holds the only one.
         on_failure: a node that is run for each run that fails or is parked, and for missed ticks.
     """
 
@@ -72,10 +75,13 @@ class EmbeddedEngine:
         max_concurrent: int = 100,
         drives_all: bool = True,
         hooks: Iterable[Hook] = (),
+        ledger: SharedLedger | None = None,
         on_failure: Node[Any] | None = None,
     ) -> None:
+        self._mirror = None if ledger is None else LedgerMirror(ledger)
         self.core = Core(
-            store=store,
+            store=store if self._mirror is None else self._mirror.beside(store),
+            ledger=ledger,
             flows={flow.name: flow for flow in flows},
             clock=clock,
             randomness=randomness,
@@ -111,6 +117,8 @@ class EmbeddedEngine:
             undo.push_async_callback(self.core.store.close)
             self.core.store.on_broken(self._driver.broke)
             self.core.digest_key = opened.digest_key
+            if self._mirror is not None:
+                self.core.digest_key = await self._mirror.begin(self.core.store, opened)
             self._next_no = opened.next_run_no
             self.core.limits.load(await self.core.store.memory(LIMITS))
             changed = self.core.log.load(opened.rows, opened.next_row_id)
@@ -120,6 +128,8 @@ class EmbeddedEngine:
             if self.drives_all:
                 await recover(self.core, self._driver)
             self._timers.begin()
+            if self._mirror is not None:
+                self._timers.run(self._mirror.run(self.core.store, self.core.log))
             if self.drives_all:
                 self._timers.run(self._driver.turns.restore())
                 self.schedules.begin(opened.ticks, opened.paused)
@@ -167,6 +177,9 @@ class EmbeddedEngine:
         ]
         if interrupted and not self.broken.done():
             await self.core.store.commit(interrupted)
+        if self._mirror is not None and not self.broken.done():
+            with suppress(StoreUnavailable):  # the next start tells it
+                await self._mirror.tell_all(self.core.store)
         await self.core.store.close()
 
     @property

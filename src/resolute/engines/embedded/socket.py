@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,7 +128,7 @@ class SocketServer:
         try:
             answer = await self._hear(reader, task)
             if answer is not None:
-                writer.write(_line(answer))
+                writer.write(line_of(answer))
                 await writer.drain()
         except (OSError, TimeoutError) as error:
             log.info("a caller went away: %s", error)
@@ -145,22 +145,17 @@ class SocketServer:
             async with asyncio.timeout(REQUEST_S):
                 line = await reader.readline()
         except ValueError:
-            return _failure(EngineError(f"The call was longer than {LINE_BYTES:,} bytes. Give the run less input."))
+            return failure(EngineError(f"The call was longer than {LINE_BYTES:,} bytes. Give the run less input."))
         if not line.endswith(b"\n"):
             return None
         try:
-            call = from_text(line.decode("ascii"))
-            method, params = call["method"], call.get("params", {})
-            handler = self._handlers[method]
-            inspect.signature(handler).bind(**params)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            known = ", ".join(self._handlers)
-            reason = f"The call was not understood ({type(error).__name__}: {error})."
-            return _failure(EngineError(f"{reason} Expected a line of JSON that names a method of: {known}."))
+            method, answer = answering(self._handlers, line.decode("ascii", "replace"))
+        except EngineError as error:
+            return failure(error)
         if method not in self._waiting:
             self._doing.add(task)
-            return await self._do(method, handler, params)
-        return await self._wait(reader, asyncio.create_task(self._do(method, handler, params)))
+            return await answer
+        return await self._wait(reader, asyncio.create_task(answer))
 
     async def _wait(self, reader: asyncio.StreamReader, answer: asyncio.Task[dict[str, Any]]) -> dict[str, Any] | None:
         gone = asyncio.create_task(reader.read(1))
@@ -172,23 +167,40 @@ class SocketServer:
             gone.cancel()
             answer.cancel()
 
-    async def _do(self, method: str, handler: Handler, params: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return {"result": await handler(**params)}
-        except ValidationError as error:
-            return _failure(EngineError(f"The call of {method} was not understood: {describe(error)}."))
-        except (ResoluteError, TimeoutError) as error:
-            return _failure(error)
-        except Exception as error:  # a fault here is the caller's to know of and must not cost the owner its socket
-            log.exception("the call of %s failed in an unforeseen way", method)
-            return _failure(EngineError(f"The owner failed in an unforeseen way: {type(error).__name__}: {error}."))
+
+def answering(handlers: Mapping[str, Handler], text: str) -> tuple[str, Coroutine[Any, Any, dict[str, Any]]]:
+    """The method that a call names, and what makes the answer to it; raises EngineError for what is no call."""
+    try:
+        call = from_text(text)
+        method, params = call["method"], call.get("params", {})
+        handler = handlers[method]
+        inspect.signature(handler).bind(**params)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        known = ", ".join(handlers)
+        reason = f"The call was not understood ({type(error).__name__}: {error})."
+        raise EngineError(f"{reason} Expected a line of JSON that names a method of: {known}.") from error
+    return method, _do(method, handler, params)
 
 
-def _line(message: dict[str, Any]) -> bytes:
+async def _do(method: str, handler: Handler, params: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"result": await handler(**params)}
+    except ValidationError as error:
+        return failure(EngineError(f"The call of {method} was not understood: {describe(error)}."))
+    except (ResoluteError, TimeoutError) as error:
+        return failure(error)
+    except Exception as error:  # a fault here is the caller's to know of and must not cost the owner its socket
+        log.exception("the call of %s failed in an unforeseen way", method)
+        return failure(EngineError(f"The owner failed in an unforeseen way: {type(error).__name__}: {error}."))
+
+
+def line_of(message: dict[str, Any]) -> bytes:
+    """A call or an answer as a line of ASCII."""
     return to_text(message).encode("ascii") + b"\n"
 
 
-def _failure(error: Exception) -> dict[str, Any]:
+def failure(error: Exception) -> dict[str, Any]:
+    """The answer that says what went wrong."""
     return {"error": {"type": type(error).__name__, "message": str(error)}}
 
 
@@ -200,12 +212,7 @@ async def call(path: Path, method: str, params: Mapping[str, Any]) -> Any:
         InputError: the call is too long, or holds what JSON cannot.
         OwnerGone: it went away before it answered.
     """
-    try:
-        line = _line({"method": method, "params": dict(params)})
-    except NotJournalable as error:
-        raise InputError(f"The input cannot be handed to the owner of the store: {error}. Give JSON values.") from error
-    if len(line) > LINE_BYTES:
-        raise InputError(f"The input has {len(line):,} bytes, expected {LINE_BYTES:,} at most. Give the run less.")
+    line = call_text(method, params)
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=LINE_BYTES)
     except OSError as error:
@@ -219,6 +226,22 @@ async def call(path: Path, method: str, params: Mapping[str, Any]) -> Any:
         raise OwnerGone(f"The owner of the store went away during the call: {error}.") from error
     finally:
         writer.close()
+    return result_of(answer)
+
+
+def call_text(method: str, params: Mapping[str, Any]) -> bytes:
+    """A call as a line of ASCII; raises InputError when it is too long, or holds what JSON cannot."""
+    try:
+        line = line_of({"method": method, "params": dict(params)})
+    except NotJournalable as error:
+        raise InputError(f"The input cannot be handed to the owner of the store: {error}. Give JSON values.") from error
+    if len(line) > LINE_BYTES:
+        raise InputError(f"The input has {len(line):,} bytes, expected {LINE_BYTES:,} at most. Give the run less.")
+    return line
+
+
+def result_of(answer: Mapping[str, Any]) -> Any:
+    """What an answer holds; raises what the owner raised."""
     if "error" in answer:
         raise _error(answer["error"]["type"], answer["error"]["message"])
     if "result" not in answer:

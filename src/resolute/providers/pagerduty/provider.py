@@ -143,6 +143,11 @@ class Paging:
     def host(self) -> str:
         return self._settings.events_url.partition("://")[2]
 
+    @property
+    def longest_request(self) -> timedelta:
+        """How long one request may take."""
+        return self._settings.total_timeout
+
     def routing_key(self) -> str | None:
         return self._settings.service_key
 

@@ -26,7 +26,7 @@ class ReadOnlyStore(Reads):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
+        self.path: Path = path.resolve()
 
     async def close(self) -> None:
         """Nothing is left open between two questions."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from resolute.engine import RunQuery
 from resolute.engines.embedded.intact import intact
@@ -29,6 +29,7 @@ from resolute.engines.embedded.sqlite.whole import RESTORE
 from resolute.engines.embedded.store import Entry, LedgerQuery, PrunedRun, RunRow, TickRow
 from resolute.errors import RunNotFound, StoreBroken
 from resolute.ledger.row import Row
+from resolute.postgres.address import PostgresAddress
 
 T = TypeVar("T")
 
@@ -59,7 +60,9 @@ class Reads(ABC):
         StoreError: from every question; StoreBroken when a row holds what was never written.
     """
 
-    path: Path
+    #: What names the store in errors, and what to do when it is damaged.
+    path: Path | PostgresAddress
+    restore: ClassVar[str] = RESTORE
 
     @abstractmethod
     async def _ask(self, *queries: Query) -> Found:
@@ -182,14 +185,14 @@ class Reads(ABC):
         try:
             return [make(row) for row in rows]
         except Unreadable as error:
-            raise unreadable(self.path, error) from error
+            raise unreadable(self.path, error, self.restore) from error
 
 
-def unreadable(path: Path, error: Unreadable) -> StoreBroken:
+def unreadable(path: Path | PostgresAddress, error: Unreadable, restore: str = RESTORE) -> StoreBroken:
     """What a row that was read and makes no sense means to the operator."""
     return StoreBroken(
         f"The store {path} holds what was never written there: {error}. Put back what was changed by hand; if nothing "
-        f"was, check the disk. {RESTORE}"
+        f"was, check the disk. {restore}"
     )
 
 

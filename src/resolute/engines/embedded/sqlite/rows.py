@@ -6,7 +6,7 @@ Texts are UTF-8, which cannot hold a lone surrogate: one comes back as the six c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -79,6 +79,27 @@ def prepare(op: Op) -> Prepared:
             return "prune", op.run_no, (op.run_no, micros(op.at))
         case Forget():
             return "forget", op, (micros(op.before),)
+
+
+def staged(batches: Iterable[Sequence[Prepared]]) -> list[dict[str, dict[Any, Values]]]:
+    """What batches put and sweep, stage by stage: statement → what identifies a row → its values.
+
+    Of several rows for one place only the last is put. What sweeps has a stage of its own.
+    """
+    tables: dict[str, dict[Any, Values]] = {}
+    stages = [tables]
+    sweep = ""  # the name of what the last stage sweeps, "" for what is put
+    for batch in batches:
+        for name, key, values in batch:
+            if (name in SWEEPS or sweep) and name != sweep:
+                sweep = name if name in SWEEPS else ""
+                tables = {}
+                stages.append(tables)
+            if sweep:  # of two sweeps of one run only the first finds it
+                tables.setdefault(name, {}).setdefault(key, values)
+            else:
+                tables.setdefault(name, {})[key] = values
+    return stages
 
 
 def plain(text: str) -> str:

@@ -33,7 +33,7 @@ class SqliteStore(Reads, Store):
         clock: Clock | None = None,
         patience: timedelta = timedelta(seconds=5),
     ) -> None:
-        self.path = path.resolve()
+        self.path: Path = path.resolve()
         self._given_owner = owner
         self._owner: Owner | None = None
         self._clock = clock or SystemClock()

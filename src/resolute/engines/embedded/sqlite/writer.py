@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 from resolute.clock import Clock, monotonic
 from resolute.engines.embedded.sqlite.database import BUSY_MS, open_to_write
 from resolute.engines.embedded.sqlite.reads import Query, answer, unreadable
-from resolute.engines.embedded.sqlite.rows import REMOVES, SWEEPS, Prepared, Unreadable, Values, escaped
+from resolute.engines.embedded.sqlite.rows import REMOVES, SWEEPS, Prepared, Unreadable, Values, escaped, staged
 from resolute.engines.embedded.sqlite.statements import put, statements
 from resolute.engines.embedded.sqlite.verdict import broken_at_work, judge, named
 from resolute.errors import StoreBroken, StoreError, StoreUnavailable
@@ -275,23 +275,10 @@ class Writer:
             )
 
     def _write(self, connection: sqlite3.Connection, batches: list[list[Prepared]]) -> None:
-        """One transaction; of several rows for one place only the last is put."""
-        tables: dict[str, dict[Any, Values]] = {}
-        stages = [tables]
-        sweep = ""  # the name of what the last stage sweeps, "" for what is put
-        for batch in batches:
-            for name, key, values in batch:
-                if (name in SWEEPS or sweep) and name != sweep:
-                    sweep = name if name in SWEEPS else ""
-                    tables = {}
-                    stages.append(tables)
-                if sweep:  # of two sweeps of one run only the first finds it
-                    tables.setdefault(name, {}).setdefault(key, values)
-                else:
-                    tables.setdefault(name, {})[key] = values
+        """One transaction."""
         self._check_file(len(batches))
         connection.execute("BEGIN IMMEDIATE")
-        for stage in stages:
+        for stage in staged(batches):
             for name, rows in stage.items():
                 _write_rows(connection, name, list(rows.values()))
         connection.execute("COMMIT")

@@ -1,0 +1,109 @@
+"""`PostgresEngine`: a store in PostgreSQL, seen from another process, on this machine or another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+
+from resolute.clock import monotonic
+from resolute.engines.embedded.postgres.holder import PACKAGE, PostgresHolder
+from resolute.engines.embedded.postgres.inbox import channel
+from resolute.engines.embedded.postgres.reader import PostgresReader
+from resolute.engines.embedded.postgres.store import PostgresStore
+from resolute.engines.embedded.socket import OwnerGone, call_text, result_of
+from resolute.engines.embedded.store_engine import StoreEngine, Taken
+from resolute.errors import StoreOwned
+from resolute.model.codec import from_text
+from resolute.postgres.address import PostgresAddress
+from resolute.postgres.session import OWNER_LOCK, connect_async, unreachable
+from resolute.postgres.statements import statements
+
+log = logging.getLogger("resolute.client")
+
+#: First and longest pause between two looks at whether an order was answered, or a run has ended.
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.01, 0.25
+#: For how long a worker that has lost its session, or its life, is waited for before the store is taken from it.
+RETURN_S: Final = 10.0
+#: For how long a worker may leave an order alone.
+SILENT_S: Final = 30.0
+
+
+class PostgresEngine(StoreEngine):
+    """The engine of a store in PostgreSQL.
+
+    Args:
+        on_wait: called with who holds the store and is waited for.
+    """
+
+    def __init__(
+        self, address: PostgresAddress, *, on_wait: Callable[[PostgresHolder], None] = lambda holder: None
+    ) -> None:
+        self.path: PostgresAddress = address
+        self._on_wait = on_wait
+
+    @property
+    def reader(self) -> PostgresReader:
+        return PostgresReader(self.path)
+
+    @property
+    def has_worker(self) -> bool:
+        found = self.reader.holder()
+        return found is not None and found.listens
+
+    async def _order(self, method: str, **params: Any) -> Any:
+        line = call_text(method, params).decode("ascii")
+        waits_for, began_s = "", monotonic()
+        while True:
+            found, last = await asyncio.to_thread(self.reader.holders)
+            if found is None:
+                if last.listens and monotonic() - began_s < RETURN_S:
+                    await asyncio.sleep(LONGEST_LOOK_S)
+                    continue
+                return Taken(PostgresStore(self.path))
+            try:
+                if found.listens:
+                    return result_of(from_text(await self._asked(found, line)))
+            except OwnerGone as error:
+                log.debug("the owner changes: %s", error)
+            else:
+                if waits_for != found.token:
+                    waits_for = found.token
+                    self._on_wait(found)
+            await asyncio.sleep(LONGEST_LOOK_S)
+
+    async def _asked(self, holder: PostgresHolder, line: str) -> str:
+        """What the holder answers to a call; raises OwnerGone, StoreOwned, StoreUnavailable."""
+        try:
+            async with await connect_async(self.path, "resolute client") as connection:
+                cursor = await connection.execute(statements(PACKAGE)["place_order"].encode(), (holder.token, line))
+                [id] = await cursor.fetchone() or (0,)
+                await connection.execute(b"SELECT pg_notify(%s, '')", (channel(self.path),))
+                given = {"id": id, "token": holder.token, "lock": OWNER_LOCK, "schema": self.path.schema}
+                began_s, pause_s = monotonic(), FIRST_LOOK_S
+                try:
+                    while True:
+                        cursor = await connection.execute(statements(PACKAGE)["look_at_order"].encode(), given)
+                        answer, is_taken, is_same, is_held = await cursor.fetchone() or (None, None, False, False)
+                        if answer is not None:
+                            return str(answer)
+                        if not is_same or not is_held or is_taken is None:
+                            raise OwnerGone(f"{holder} let the store {self.path} go before it answered.")
+                        if not is_taken and monotonic() - began_s > SILENT_S:
+                            raise StoreOwned(
+                                f"The store {self.path} is owned by {holder}, which takes no orders. Look at its log, "
+                                "or stop it."
+                            )
+                        await asyncio.sleep(pause_s)
+                        pause_s = min(LONGEST_LOOK_S, 1.2 * pause_s)
+                finally:
+                    if not connection.closed:
+                        await connection.execute(statements(PACKAGE)["remove_order"].encode(), (id,))
+        except psycopg.Error as error:
+            raise unreachable(self.path, error) from error
+
+    async def _until_ended(self, run_id: str) -> None:
+        await asyncio.sleep(LONGEST_LOOK_S)

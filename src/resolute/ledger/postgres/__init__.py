@@ -1,0 +1,1 @@
+"""The incident log that several workers share, in PostgreSQL."""

@@ -1,0 +1,90 @@
+"""`SharedLedger`: the port of an incident log that several workers write, each with a journal of its own.
+
+A worker claims the lane of an event before it sends, for a limited time on the ledger's clock, and tells the ledger
+afterwards what came of it. No answer within `PATIENCE_S` counts as none: a page does not wait for a ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from resolute.ledger.row import LedgerStatus, Row
+
+#: For how long a claim is waited for.
+PATIENCE_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The lane is the row's until its lease ends.
+
+    Attributes:
+        may_arrive: a request of another worker's trigger in the lane is of unknown outcome, so that a resolve has to
+            be repeated.
+        alert_id, alert_since: the open alert of another worker that a trigger will be folded into.
+    """
+
+    may_arrive: bool = False
+    alert_id: int | None = None
+    alert_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Another row of the lane is being sent, or has to go first; look again after so many seconds."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True)
+class SettledElsewhere:
+    """The row was settled by what another worker did: nothing is to be sent.
+
+    Attributes:
+        status, message, response_status: as they stand in the ledger.
+        is_open: whether its alert is open.
+    """
+
+    status: LedgerStatus
+    message: str
+    response_status: str = ""
+    is_open: bool = False
+
+
+Claim = Granted | Busy | SettledElsewhere
+
+
+class SharedLedger(Protocol):
+    """An incident log that several workers write.
+
+    Raises:
+        StoreUnavailable: from every call: it cannot be asked now.
+    """
+
+    async def open(self, worker: str, key: bytes) -> bytes:
+        """Make ready for a worker; the key of the digests that all workers use.
+
+        Args:
+            worker: its name, which no other has.
+            key: that of its own journal, which the first worker's ledger takes: so its alerts keep their lanes.
+        """
+        ...
+
+    async def claim(self, row: Row) -> Claim:
+        """Write the row as it is and ask whether it may be sent now."""
+        ...
+
+    async def put(self, rows: Sequence[Row]) -> None:
+        """Write rows as they are. What is known there to be later or decided by others stays; may be repeated."""
+        ...
+
+    async def open_alerts(self) -> frozenset[tuple[str, str]]:
+        """(lane, dedup key) of every alert that is, or may be, open."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

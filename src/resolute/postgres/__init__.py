@@ -1,0 +1,1 @@
+"""PostgreSQL for stores and ledgers: addresses, sessions, migrations and named statements."""
