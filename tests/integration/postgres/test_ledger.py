@@ -153,7 +153,11 @@ async def test_row_that_is_told_late_changes_nothing_newer(workers: Workers) -> 
     await workers.a.put([first])
     assert isinstance(await workers.b.claim(event("b/1", 2)), Busy)
     await workers.a.put([replace(failed, attempts=2)])
+    await workers.a.put([failed])
     assert isinstance(await workers.b.claim(event("b/1", 2)), Granted)
+    stored = await LedgerReader(workers.address).ledger_by_key("a/1")
+    assert stored is not None
+    assert stored.attempts == 2
 
 
 async def test_page_that_was_sent_without_the_ledger_stands_in_it_as_accepted(workers: Workers) -> None:
