@@ -22,5 +22,7 @@ def in_database(address: PostgresAddress) -> Finding:
         asyncio.run(reader.runs(RunQuery(limit=1)))
     except StoreError as error:
         what, _, fix = str(error).partition(". ")
+        if what.startswith("There is no store in"):
+            return ok(f"{what} yet; the first worker makes it.")
         return problem(f"{what}.", fix)
     return ok(f"The store {address} answers; {f'{found} holds it' if found else 'nobody holds it'}.")
