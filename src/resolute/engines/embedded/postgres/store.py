@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -87,6 +87,9 @@ class PostgresStore(PostgresReads, Store):
     @property
     def held_since(self) -> datetime | None:
         return None if self._writer is None else self._writer.held_since
+
+    def on_broken(self, tell: Callable[[StoreError], None]) -> None:
+        self._open_writer.broke.add_done_callback(lambda broke: None if broke.cancelled() else tell(broke.result()))
 
     async def _ask(self, *queries: Query) -> Found:
         found: Found = await self._open_writer.hand_in([], queries)

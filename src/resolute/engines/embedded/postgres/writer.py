@@ -63,12 +63,14 @@ class Writer:
 
     Attributes:
         held_since: since when batches are held, None while all is well.
+        broke: its result says why nothing can be written any more.
     """
 
     def __init__(self, address: PostgresAddress, clock: Clock, *, listens: bool, patience_s: float) -> None:
         self.held_since: datetime | None = None
         self._address = address
         self._clock = clock
+        self.broke: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
         self._give_up = threading.Event()
         self._hold = Hold(address, listens=listens, patience_s=patience_s, give_up=self._give_up)
         self._handed_in: list[Work] = []
@@ -247,6 +249,7 @@ class Writer:
     def _broke(self, error: StoreBroken) -> None:
         log.critical("%s", error)
         self._broken = error
+        self._tell([(self.broke, _anew(error), None)])
 
     def _held(self, error: psycopg.Error) -> None:
         if self.held_since is None:
