@@ -27,7 +27,7 @@ FAULTS = {
 @pytest.mark.acceptance
 @pytest.mark.parametrize(
     ("runs", "seed"),
-    [pytest.param(40, 1, id="40 runs"), pytest.param(300, 2, id="300 runs", marks=pytest.mark.ci_only)],
+    [pytest.param(30, 1, id="30 runs"), pytest.param(300, 2, id="300 runs", marks=pytest.mark.ci_only)],
 )
 @pytest.mark.timeout(600)
 def test_pages_once_for_each_run_however_often_the_worker_is_killed(tmp_path: Path, runs: int, seed: int) -> None:

@@ -11,6 +11,9 @@ from tests.simulation.crashed_flows import alone, everything, prepared
 
 pytestmark = pytest.mark.simulation
 
+#: Whose pairs of kills take more than ten seconds.
+SLOW = {"fallback"}
+
 
 def batches(tester: FlowTester) -> int:
     """How many batches the journal has committed."""
@@ -42,7 +45,9 @@ def test_a_flow_that_fails_late_is_undone_the_same_wherever_it_crashes() -> None
     assert set(report.repeated) > {"finish", "release_desk", "release_room"}
 
 
-@pytest.mark.parametrize("name", alone)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.ci_only] if name in SLOW else []) for name in alone]
+)
 def test_each_kind_of_step_ends_the_same_whatever_two_batches_it_crashes_at(name: str) -> None:
     """Every pair of kills, the second while the first is recovered from."""
     made, tester = alone[name]
