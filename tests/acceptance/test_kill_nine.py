@@ -51,6 +51,7 @@ def test_pages_once_for_each_run_however_often_the_worker_is_killed(tmp_path: Pa
         for run_id in ids:
             machine.result(run_id)
         assert machine.stop() == 0
+        machine.wait_for(lambda: machine.server.call(lambda sim: sim.pending == 0))  # accepted, not yet worked on
         views = machine.ask(lambda client: client.runs(limit=runs + 1))
         rows = machine.rows()
         alerts = machine.server.call(lambda sim: [alert.alert_key for alert in sim.alerts])
