@@ -19,7 +19,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from resolute import errors
-from resolute.engine import RunQuery, RunView
+from resolute.engine import RunView
 from resolute.errors import EngineError, InputError, ResoluteError, StoreError
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import NotJournalable, describe, from_text, to_plain, to_text
@@ -36,7 +36,6 @@ REQUEST_S: Final = 10.0
 LAST_CALLS_S: Final = 5.0
 
 _view: TypeAdapter[RunView] = TypeAdapter(RunView)
-_query: TypeAdapter[RunQuery] = TypeAdapter(RunQuery)
 
 Handler = Callable[..., Awaitable[JsonValue]]
 
@@ -268,8 +267,3 @@ def view_to_json(view: RunView) -> JsonValue:
 def view_from_json(value: Any) -> RunView:
     """The run that `view_to_json` wrote down."""
     return _view.validate_python(value, strict=False)
-
-
-def query_from_json(value: Any) -> RunQuery:
-    """The query of a call; raises ValidationError."""
-    return _query.validate_python(value, strict=False)
