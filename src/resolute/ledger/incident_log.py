@@ -94,6 +94,7 @@ class IncidentLog:
         self.open_elsewhere: frozenset[str] = frozenset()
         self._book = Book()
         self._begun: set[int] = set()
+        self._at_work: set[int] = set()
         self._next_id = 1
 
     # What is known
@@ -205,6 +206,10 @@ class IncidentLog:
             )
         )
 
+    def is_at_work(self, row_id: int) -> bool:
+        """Whether something is being done with the row: its lane is claimed, it is looked up or sent."""
+        return row_id in self._at_work
+
     def may_be_sent(self, row_id: int) -> bool:
         """Whether an unsettled row may have reached the service."""
         row = self._book.rows[row_id]
@@ -227,11 +232,20 @@ class IncidentLog:
     # Sending
 
     async def attempt(self, row_id: int, write: Write) -> Outcome:
-        """Do what is to be done with a row now: at most one request.
+        """Do what is to be done with a row now: at most one request. Who comes while another is at it looks again.
 
         Args:
             write: commits rows and returns when they are durable; nothing is sent before.
         """
+        if row_id in self._at_work:
+            return Outcome(self._book.rows[row_id], until=self._clock.now() + IN_FLIGHT_CHECK)
+        self._at_work.add(row_id)
+        try:
+            return await self._attempt(row_id, write)
+        finally:
+            self._at_work.discard(row_id)
+
+    async def _attempt(self, row_id: int, write: Write) -> Outcome:
         row = self._book.rows[row_id]
         now = self._clock.now()
         lane = self._book.lanes[row.lane]

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from resolute.errors import ConfigError, ProviderOutcomeUnknown, ProviderUnavailable
-from resolute.ledger.incident_log import KeyGone
+from resolute.ledger.incident_log import IN_FLIGHT_CHECK, KeyGone
 from tests.unit.ledger.desk import START, Desk, Try, make_row, minutes, seconds
 
 
@@ -52,6 +52,17 @@ def test_settled_row_is_never_sent_again(desk: Desk) -> None:
     page = desk.record("trigger")
     desk.send(page)
     assert desk.look(page).row.status == "accepted"
+    assert desk.actions == ["trigger"]
+
+
+def test_row_that_is_being_sent_is_not_sent_by_a_second_attempt(desk: Desk) -> None:
+    """A page that goes on without its run may be retried while its request is on its way."""
+    page = desk.record("trigger")
+    first = desk.begin(page)
+    assert desk.log.is_at_work(page)
+    assert desk.look(page).until == START + IN_FLIGHT_CHECK
+    desk.answer(first, "accepted")
+    assert not desk.log.is_at_work(page)
     assert desk.actions == ["trigger"]
 
 
