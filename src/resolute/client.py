@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from resolute.config import load_settings, store_place
+from resolute.config import Settings, load_settings, store_place, temporal_of
 from resolute.engine import Engine, RunQuery, RunView, SignalOutcome
-from resolute.engines.embedded.places import engine_of
+from resolute.engines.embedded.places import engine_of, reader_of
+from resolute.engines.temporal.address import TemporalAddress, is_temporal, temporal_address
 from resolute.errors import ConfigError, RunFailed
 from resolute.jsontypes import JsonValue
 from resolute.model.recipe import Flow
+from resolute.postgres.address import PostgresAddress
+from resolute.secrets import Secrets
 
 
 class Client:
@@ -31,11 +36,20 @@ class Client:
         started later does the work.
 
         Args:
-            store: the store's address; by default that of `RESOLUTE_STORE` or `resolute.toml`.
+            store: the store's address, or that of a Temporal server; by default what `RESOLUTE_ENGINE`,
+                `RESOLUTE_STORE` or `resolute.toml` say.
             folder: where a relative path starts; by default the working directory.
         """
-        settings = load_settings(store=store, folder=folder)
+        server: TemporalAddress | None
+        if is_temporal(store):
+            settings, server = load_settings(folder=folder), temporal_address(str(store), os.environ)
+        else:
+            settings = load_settings(store=store, folder=folder)
+            server = None if store is not None else temporal_of(settings, None, os.environ)
         place = store_place(settings.store, settings.folder)
+        if server is not None:
+            yield cls(_remote(server, settings, place))
+            return
         if place is None:
             raise ConfigError('Nobody else can reach a store in memory. Use Worker(...).client, or "sqlite:///PATH".')
         yield cls(engine_of(place))
@@ -147,3 +161,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<run {self.id}>"
+
+
+def _remote(server: TemporalAddress, settings: Settings, place: Path | PostgresAddress | None) -> Engine:
+    """The runs of a server; raises ConfigError where the extra is missing."""
+    if importlib.util.find_spec("temporalio") is None:
+        raise ConfigError('The Temporal engine needs its extra. Install it: pip install "resolute[temporal]".')
+    from resolute.engines.temporal.runs import TemporalRuns  # whose runs are in a store needs no extra
+
+    return TemporalRuns(server, settings.task_queue, Secrets(), store=reader_of(place))

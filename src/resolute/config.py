@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from resolute.engines.temporal.address import TemporalAddress, engine_named, is_temporal, temporal_address
 from resolute.errors import ConfigError
 from resolute.postgres.address import PostgresAddress, is_postgres, postgres_address
 
@@ -28,6 +29,8 @@ DASHBOARD_TOKEN: Final = "RESOLUTE_DASHBOARD_TOKEN"
 #: The secret with the address that is asked while all is well.
 HEARTBEAT_URL: Final = "RESOLUTE_HEARTBEAT_URL"
 DEFAULT_STORE: Final = "sqlite:///resolute.db"
+#: The engine that runs flows in the worker's own process, on its store.
+EMBEDDED: Final = "embedded"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,22 @@ SETTINGS: Final = (
         "",
         "How log lines look: human or json. Where it is not set, json with --json.",
     ),
+    Setting(
+        "engine",
+        "",
+        "RESOLUTE_ENGINE",
+        "engine",
+        "embedded",
+        "What runs flows: embedded, or temporal://HOST:PORT/NAMESPACE.",
+    ),
+    Setting(
+        "task_queue",
+        "",
+        "RESOLUTE_TASK_QUEUE",
+        "task_queue",
+        "default",
+        "What the workers of a Temporal server share.",
+    ),
     Setting("jobs", "", "", "jobs", "[]", "Job files beside those in the working directory and its jobs/."),
     Setting(
         "database",
@@ -85,10 +104,11 @@ class WorkerConfig:
 
     Attributes:
         task_queue: names the worker in logs; on engines with several workers also what they share.
-        engine: the store, e.g. "sqlite:///resolute.db" or "postgresql://USER@HOST/DATABASE"; None takes it from
-            `RESOLUTE_STORE`, `resolute.toml` or the default. A path that is not absolute starts at the folder of
+        engine: the store of the embedded engine, e.g. "sqlite:///resolute.db" or "postgresql://USER@HOST/DATABASE", or
+            the server of another, "temporal://127.0.0.1:7233/default"; None takes both from `RESOLUTE_ENGINE`,
+            `RESOLUTE_STORE`, `resolute.toml` or the defaults. A path that is not absolute starts at the folder of
             `resolute.toml`, else at the working directory.
-        max_concurrent: attempts at the same time; pages are sent beside them.
+        max_concurrent: attempts at the same time; pages are sent beside them, but for those on a Temporal server.
         grace: how long running attempts may take to end when the worker is stopped.
         webhooks: where deliveries for the flows' webhooks are received, "HOST:PORT"; None takes it from
             `RESOLUTE_WEBHOOKS` or `resolute.toml`. Port 0 takes a free one.
@@ -153,6 +173,8 @@ class Settings:
         keep_days: days for which a finished run is kept, 0 for ever.
         keep_runs: finished runs that are kept of each flow, 0 for all.
         log_format: how log lines look, one of `LOG_FORMATS`; "" when nothing is set.
+        engine: what runs flows, "embedded" or the address of a server.
+        task_queue: what the workers of an engine with several share.
     """
 
     folder: Path
@@ -166,6 +188,8 @@ class Settings:
     keep_days: float = 90.0
     keep_runs: int = 0
     log_format: str = ""
+    engine: str = EMBEDDED
+    task_queue: str = "default"
 
 
 def load_settings(
@@ -209,13 +233,36 @@ def load_settings(
         module=value(SETTINGS[1], module),
         jobs=tuple(folder / job for job in jobs),
         webhooks=value(SETTINGS[2], None),
-        database=value(next(each for each in SETTINGS if each.name == "database"), None),
+        database=value(_setting("database"), None),
         dashboard=value(SETTINGS[3], None),
         heartbeat_every=_number("heartbeat_every", environ, values, folder, int(LONGEST_BEAT.total_seconds())),
         keep_days=_number("keep_days", environ, values, folder, MOST_DAYS),
         keep_runs=int(_number("keep_runs", environ, values, folder, MOST_RUNS, whole=True)),
         log_format=_one_of("log_format", LOG_FORMATS, log_format, environ, values, folder),
+        engine=value(_setting("engine"), None),
+        task_queue=value(_setting("task_queue"), None),
     )
+
+
+def temporal_of(settings: Settings, given: str | None, environ: Mapping[str, str]) -> TemporalAddress | None:
+    """The Temporal server that runs the flows, None for the embedded engine.
+
+    Args:
+        given: the engine's address from the program itself, which goes before every other.
+
+    Raises:
+        ConfigError: the address cannot be understood.
+    """
+    if given is not None:
+        return temporal_address(given, environ) if is_temporal(given) else None
+    if settings.engine == EMBEDDED:
+        return None
+    if not is_temporal(settings.engine):
+        raise ConfigError(
+            f'"{settings.engine}" is no engine. Write RESOLUTE_ENGINE={EMBEDDED}, or temporal://HOST:PORT/NAMESPACE; '
+            "the store of the embedded engine stands in RESOLUTE_STORE."
+        )
+    return temporal_address(settings.engine, environ)
 
 
 @dataclass(frozen=True)
@@ -249,6 +296,11 @@ def _check_store(store: object, source: str, folder: Path) -> None:
         store_place(store if isinstance(store, str) else DEFAULT_STORE, folder)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
+
+
+def _setting(name: str) -> Setting:
+    [setting] = [each for each in SETTINGS if each.name == name]
+    return setting
 
 
 def _number(
@@ -302,6 +354,8 @@ def _find(
         return text, setting.variable
     if setting.key in values:
         return values[setting.key], str(folder / FILE)
+    if setting.name == "engine" and (address := engine_named(environ)):
+        return address, "TEMPORAL_HOST"
     return setting.default, "default"
 
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import logging
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from resolute.calls import JobRunner, handlers
 from resolute.client import Client
-from resolute.config import HEARTBEAT_URL, Settings, WorkerConfig, heartbeat_fault, load_settings, store_place
+from resolute.config import (
+    HEARTBEAT_URL,
+    Settings,
+    WorkerConfig,
+    heartbeat_fault,
+    load_settings,
+    store_place,
+    temporal_of,
+)
 from resolute.cron import ticks_after
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.failure_notice import notice_flow, notice_problems
@@ -26,7 +35,8 @@ from resolute.engines.embedded.retention import Rule
 from resolute.engines.embedded.socket import Handler, SocketServer, socket_path
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import Store
-from resolute.errors import ConfigError, StoreError, StoreOwned
+from resolute.engines.temporal.address import TemporalAddress, is_temporal
+from resolute.errors import ConfigError, StoreError, StoreOwned, StoreUnavailable
 from resolute.health import Health
 from resolute.hooks import Hook
 from resolute.model.activity import Node
@@ -40,6 +50,10 @@ from resolute.server.reception import has_webhooks, reception, reception_problem
 from resolute.service_manager import ServiceManager
 from resolute.startcheck import start_problems
 from resolute.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from resolute.engines.temporal.engine import TemporalEngine
+    from resolute.engines.temporal.host import TemporalHost
 
 log = logging.getLogger("resolute.worker")
 
@@ -94,14 +108,14 @@ class Worker:
         self.on_failure = on_failure
         self.providers = tuple(providers)
         self.ports = ports or Ports()
-        self.store_address: str | None = self.config.engine
+        self.store_address = None if is_temporal(self.config.engine) else self.config.engine
         self._hurry = asyncio.Event()
         self._stop: asyncio.Event | None = None
         self.webhooks_url: str | None = None
         self.dashboard_url: str | None = None
         self._stack = AsyncExitStack()
         self._engine: EmbeddedEngine | None = None
-        self._client: Client | None = None
+        self._operated: TemporalEngine | None = None
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; then take no new work, give running attempts their grace and end.
@@ -155,9 +169,11 @@ class Worker:
         now = self.ports.clock.now()
         ticks = sorted((_next_tick(flow, now), flow.name) for flow in self.flows if flow.schedules)
         place = store_place(self._settings.store, self._settings.folder)
+        address = self._temporal
         parts = [
             f"{len(self.flows)} flows ({', '.join(flow.name for flow in self.flows)})",
             "store in memory, gone when it ends" if place is None else f"store {place}",
+            *([f"task queue {self.task_queue} of {address}"] if address else []),
             *(["webhooks at " + self.webhooks_url] if self.webhooks_url else []),
             *(["dashboard at " + self.dashboard_url] if self.dashboard_url else []),
             *(f"next {name} at {at:%Y-%m-%d %H:%M:%S} UTC" for at, name in ticks[:TICKS_TOLD]),
@@ -177,8 +193,19 @@ class Worker:
         return Rule(timedelta(days=days) if days else None, runs or None)
 
     @property
+    def _temporal(self) -> TemporalAddress | None:
+        """The server that runs the flows, None where this worker does so itself."""
+        return temporal_of(self._settings, self.config.engine, self.ports.environ)
+
+    @property
+    def task_queue(self) -> str:
+        """What it shares with the other workers of its server."""
+        own = self.config.task_queue
+        return own if own != WorkerConfig.task_queue else self._settings.task_queue
+
+    @property
     def engine(self) -> EmbeddedEngine:
-        """The engine while the worker is up."""
+        """The engine of the worker's store while the worker is up."""
         if self._engine is None:
             raise StoreError("The worker is not running. Use `async with Worker(...) as worker:`, or worker.run().")
         return self._engine
@@ -186,7 +213,7 @@ class Worker:
     @property
     def client(self) -> Client:
         """A client of this worker, inside `async with Worker(...) as worker:`."""
-        return Client(self.engine)
+        return Client(self._operated or self.engine)
 
     async def __aenter__(self) -> Worker:
         problems = self.problems()
@@ -204,21 +231,25 @@ class Worker:
             ledger = shared_ledger(settings.database, services.values(), self.ports.secrets)
             if ledger is not None:
                 stack.push_async_callback(ledger.close)
-            engine = EmbeddedEngine(
-                store,
-                self.flows,
-                clock=self.ports.clock,
-                randomness=self.ports.randomness,
-                secrets=self.ports.secrets,
-                providers={(provider.kind, provider.name): provider for provider in self.providers},
-                paging=services,
-                ledger=ledger,
-                threads=self.ports.threads,
-                environ=self.ports.environ,
-                max_concurrent=self.config.max_concurrent,
-                hooks=self.hooks,
-                on_failure=self.on_failure,
-            )
+            options: dict[str, Any] = {
+                "clock": self.ports.clock,
+                "randomness": self.ports.randomness,
+                "secrets": self.ports.secrets,
+                "providers": {(provider.kind, provider.name): provider for provider in self.providers},
+                "paging": services,
+                "ledger": ledger,
+                "threads": self.ports.threads,
+                "environ": self.ports.environ,
+                "max_concurrent": self.config.max_concurrent,
+                "hooks": self.hooks,
+                "on_failure": self.on_failure,
+            }
+            address, host = self._temporal, None
+            if address is None:
+                engine = EmbeddedEngine(store, self.flows, **options)
+            else:
+                engine = host = _temporal_host()(store, self.flows, **options)
+                await self._find_server(host, address)
             health = Health(engine, place if isinstance(place, Path) else None)
             shown = operations(
                 self._routes(engine, health), self._dashboard_address, self.ports.secrets, self.config.grace
@@ -236,11 +267,16 @@ class Worker:
                 await server.start()
                 stack.push_async_callback(server.stop)
                 owner.announce(str(server.path))
+            if host is not None:
+                await stack.enter_async_context(
+                    host.serving(self.config.max_concurrent, self.config.grace, self._hurry)
+                )
+            operated = None if host is None else host.remote
             received = reception(engine, self.flows, self._webhooks_address, self.ports, self.config.grace)
             self.webhooks_url = await stack.enter_async_context(received)
             await self._begin_heartbeats(health, stack)
             self.dashboard_url = dashboard_url
-            self._engine = engine
+            self._engine, self._operated = engine, operated
             self._stack = stack.pop_all()
         return self
 
@@ -248,7 +284,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
-        self._engine = None
+        self._engine = self._operated = None
         self.webhooks_url = self.dashboard_url = None
 
     def _routes(self, engine: EmbeddedEngine, health: Health) -> dict[str, Route]:
@@ -308,6 +344,7 @@ class Worker:
             found.extend(self._heartbeat_problems())
         if (is_postgres(self._settings.store) or self._settings.database) and (missing := extra_missing()):
             found.append(missing)
+        found.extend(self._temporal_problems())
         return list(dict.fromkeys([*self.config.problems(), *found]))
 
     def _heartbeat_problems(self) -> list[str]:
@@ -324,9 +361,44 @@ class Worker:
             found.append("RESOLUTE_HEARTBEAT_EVERY must be more than 0 seconds, such as 60.")
         return found
 
+    def _temporal_problems(self) -> list[str]:
+        """Why the flows could not run on the server that is set, a sentence each."""
+        try:
+            address = self._temporal
+        except ConfigError as error:
+            return [str(error)]
+        return [] if address is None else list(_temporal_problems(self.hooks, self.on_failure))
+
+    async def _find_server(self, host: TemporalHost, address: TemporalAddress) -> None:
+        """Connect to Temporal, however long that takes; raises _Stopped, ConfigError."""
+        stop = self._stop
+        try:
+            await host.connect(address, self.task_queue, lambda: stop is not None and stop.is_set())
+        except StoreUnavailable:
+            raise _Stopped from None
+
 
 class _Stopped(Exception):
     """The worker was told to stop before it was up."""
+
+
+def _temporal_host() -> type[TemporalHost]:
+    from resolute.engines.temporal.host import TemporalHost  # whose flows run here needs no extra
+
+    return TemporalHost
+
+
+def _temporal_problems(hooks: Sequence[Hook], on_failure: Node[Any] | None) -> Iterator[str]:
+    """Why flows could not run on Temporal, a sentence each."""
+    if importlib.util.find_spec("temporalio") is None:
+        yield 'The Temporal engine needs its extra, which is not installed: pip install "resolute[temporal]".'
+    if hooks:
+        yield "Hooks are told of runs on the embedded engine alone. Take Worker(hooks=...) away, or RESOLUTE_ENGINE."
+    if on_failure is not None:
+        yield (
+            "Worker(on_failure=...) is told of runs on the embedded engine alone. Take it away and give each flow its "
+            "own .on_failure(...), or take RESOLUTE_ENGINE away."
+        )
 
 
 async def _open_store(

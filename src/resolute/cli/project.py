@@ -4,20 +4,90 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from resolute.cli.options import Common
 from resolute.errors import ConfigError
 
 if TYPE_CHECKING:
     from resolute.config import Settings
+    from resolute.engine import RunQuery, RunView, SignalOutcome
     from resolute.engines.embedded.sqlite.reads import Reads
     from resolute.engines.embedded.store_engine import StoreEngine
+    from resolute.jsontypes import JsonValue
     from resolute.loader import Found
 
 T = TypeVar("T")
+
+
+class Runs(Protocol):
+    """The runs that a command asks about, on whatever engine."""
+
+    @property
+    def place(self) -> str:
+        """Where the runs are, in words."""
+        ...
+
+    @property
+    def has_worker(self) -> bool: ...
+
+    async def get(self, run_id: str) -> RunView: ...
+
+    async def look(self, run_id: str) -> RunView: ...
+
+    async def value(self, run_id: str, position: str) -> JsonValue: ...
+
+    async def runs(self, query: RunQuery) -> Sequence[RunView]: ...
+
+    async def result(self, run_id: str) -> RunView: ...
+
+    async def cancel(self, run_id: str, *, by: str = "", reason: str = "") -> RunView: ...
+
+    async def retry(self, run_id: str) -> RunView: ...
+
+    async def signal(
+        self,
+        run_id: str,
+        gate: str,
+        outcome: SignalOutcome = "approved",
+        *,
+        by: str = "",
+        reason: str = "",
+        data: JsonValue = None,
+    ) -> None: ...
+
+
+def runs_of(common: Common, on_wait: Callable[[object], None] = lambda holder: None) -> Runs:
+    """The runs of the engine that is set; raises ConfigError.
+
+    Args:
+        on_wait: called with who holds the store and is waited for.
+    """
+    import os
+
+    from resolute.config import store_place, temporal_of
+
+    found = settings(common)
+    address = temporal_of(found, None, os.environ)
+    if address is None:
+        return store_engine(common, on_wait)
+    need_temporal()
+    from resolute.engines.embedded.places import reader_of
+    from resolute.engines.temporal.runs import TemporalRuns
+    from resolute.secrets import Secrets
+
+    store = reader_of(store_place(found.store, found.folder))
+    return TemporalRuns(address, found.task_queue, Secrets(), store=store)
+
+
+def need_temporal() -> None:
+    """Raise ConfigError where the extra is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("temporalio") is None:
+        raise ConfigError('The Temporal engine needs its extra. Install it: pip install "resolute[temporal]".')
 
 
 def settings(common: Common) -> Settings:

@@ -15,11 +15,12 @@ from resolute.cli.logs import set_up_logging
 from resolute.cli.options import Common
 from resolute.cli.project import find_flows, run_to_end
 from resolute.cli.run_page import size_apart
+from resolute.cli.run_remote import run_remotely
 from resolute.cli.run_result import print_result
 from resolute.cli.run_waits import waits
 from resolute.cli.terminal import note, print_json, shown
 from resolute.clock import new_id
-from resolute.config import load_settings, store_path
+from resolute.config import load_settings, store_path, temporal_of
 from resolute.drawing.words import step_lines
 from resolute.engine import RunView
 from resolute.engines.embedded.files import FileEngine
@@ -54,9 +55,24 @@ def run_flow(common: Common, call: FlowCall) -> int:
     made = found.as_worker()
     own = Worker(made.config, flows=[flow], providers=made.providers, ports=made.ports)
     address = load_settings(store=common.store or made.store_address)
-    path = store_path(address.store, address.folder)
+    server = temporal_of(address, made.config.engine, made.ports.environ)
+    path = None if server is not None else store_path(address.store, address.folder)
     if call.dry_run:
         return _show_plan(common, flow, own)
+    if server is not None:
+        common.scrub = made.ports.secrets.scrub
+        set_up_logging(common, quiet=not common.verbose)
+        return run_remotely(
+            common,
+            flow,
+            given,
+            call.run_id,
+            call.wait,
+            address=server,
+            task_queue=made.task_queue,
+            settings=address,
+            ports=made.ports,
+        )
     owner = holder(path) if path is not None else None
     is_here = owner is None or owner.address is None  # a worker has its own environment
     problems = own.problems(receives=False) if is_here else []

@@ -7,8 +7,8 @@ import re
 from contextlib import suppress
 from typing import Final
 
+from resolute.cli.project import Runs
 from resolute.engine import RunQuery, RunView
-from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import EngineError, RunNotFound, RunPruned
 
 #: Newest runs among which an id is looked for that is not given in full.
@@ -19,8 +19,8 @@ _MADE: Final = re.compile(r"[0-9a-hjkmnp-tv-z]{20}")
 _PART: Final = re.compile(r"[0-9a-hjkmnp-tv-z]{6,19}")
 
 
-async def find_run(engine: StoreEngine, given: str) -> RunView:
-    """The run with its journal as `StoreEngine.look` gives it.
+async def find_run(engine: Runs, given: str) -> RunView:
+    """The run with its journal as `Runs.look` gives it.
 
     Args:
         given: its id, or at least 6 characters from the beginning or end of an id of 20 that Resolute made.
@@ -45,7 +45,7 @@ async def find_run(engine: StoreEngine, given: str) -> RunView:
         raise RunNotFound(f"{error} Did you mean {near}?" if near else str(error)) from None
 
 
-async def parent_of(engine: StoreEngine, run: RunView) -> str:
+async def parent_of(engine: Runs, run: RunView) -> str:
     """The id of the run that started this one as its child, "" for none; a child's id begins with its parent's."""
     if not run.trigger.startswith("child:"):
         return ""

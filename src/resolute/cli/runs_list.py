@@ -11,11 +11,10 @@ import click
 
 from resolute.cli.follow import Screen, changes
 from resolute.cli.options import Common
-from resolute.cli.project import run_to_end, store_engine
+from resolute.cli.project import Runs, run_to_end, runs_of
 from resolute.cli.terminal import print_json, print_table, shown, table, took, when
 from resolute.cli.views import run_json
 from resolute.engine import RunQuery, RunView
-from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import RunNotFound
 
 _HEADS: Final = ("RUN", "FLOW", "STATUS", "STARTED (UTC)", "TOOK", "ABOUT")
@@ -24,7 +23,7 @@ _CUT: Final = ("FLOW", "ABOUT")
 
 def list_runs(common: Common, query: RunQuery, *, follow: bool) -> int:
     """Print the runs, newest first; followed, until somebody has seen enough."""
-    engine = store_engine(common)
+    engine = runs_of(common)
     if follow:
         run_to_end(_follow(common, engine, query))
         return 0
@@ -47,7 +46,7 @@ def _about(run: RunView) -> str:
     return run.waiting_for or (f"{run.error_key}: {run.error}" if run.error_key else run.error)
 
 
-async def _follow(common: Common, engine: StoreEngine, query: RunQuery) -> None:
+async def _follow(common: Common, engine: Runs, query: RunQuery) -> None:
     screen = Screen(sys.stdout)
     known: dict[str, RunView] = {}
     async for found in changes(lambda: engine.runs(query)):
@@ -71,7 +70,7 @@ def _news(known: dict[str, RunView], found: Sequence[RunView]) -> Iterator[RunVi
     return (run for run in reversed(found) if known.get(run.id) != run)
 
 
-async def _gone(engine: StoreEngine, known: dict[str, RunView], found: Sequence[RunView]) -> list[RunView]:
+async def _gone(engine: Runs, known: dict[str, RunView], found: Sequence[RunView]) -> list[RunView]:
     """What became of runs that are not among those asked for any more because their status is another one now."""
     ids = {run.id for run in found}
     now: list[RunView] = []

@@ -18,7 +18,7 @@ import click
 
 from resolute.cli.follow import Screen, changes
 from resolute.cli.options import Common
-from resolute.cli.project import run_to_end, store_engine
+from resolute.cli.project import Runs, run_to_end, runs_of
 from resolute.cli.run_ids import find_run
 from resolute.cli.run_page import Undo, answer, undone
 from resolute.cli.run_result import print_result
@@ -26,7 +26,6 @@ from resolute.cli.run_waits import gate_name, signal_line, waiting_gates, waits
 from resolute.cli.terminal import note, print_json, shown
 from resolute.cli.views import run_json
 from resolute.engine import RunView, SignalOutcome
-from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import ConfigError, EngineError
 
 T = TypeVar("T")
@@ -62,7 +61,7 @@ def cancel_run(common: Common, given: str, *, by: str | None, reason: str, wait:
         ]
         print_json({**run_json(run, with_nodes=False), "undo": undo})
     else:
-        _tell_cancelled(run, found, engine.path if is_left else None)
+        _tell_cancelled(run, found, engine.place if is_left else None)
     if run.is_finished:
         return 0 if run.status == "cancelled" and all(undo.node.status == "done" for undo in found) else 1
     return 0
@@ -98,7 +97,7 @@ def signal_run(common: Common, given: str, asked: Answer, *, wait: bool) -> int:
         await engine.signal(run.id, gate, asked.outcome, by=by, reason=asked.reason, data=data)
         if wait:
             if not engine.has_worker:
-                note(_kept(engine.path))
+                note(_kept(engine.place))
             await _end(engine, run.id)
         return run, gate, is_waiting
 
@@ -112,14 +111,14 @@ def signal_run(common: Common, given: str, asked: Answer, *, wait: bool) -> int:
         return 0
     click.echo(f'The gate "{shown(gate)}" of run {shown(run.id)} is answered: {shown(answer(told))}.')
     if not has_worker:
-        click.echo(_kept(engine.path))
+        click.echo(_kept(engine.place))
     elif not is_waiting:
         click.echo("The run has not come to it yet: the answer is kept until then.")
     return 0
 
 
-def _engine(common: Common) -> StoreEngine:
-    return store_engine(common, lambda found: note(f"waiting for {found}, which is at work on the store"))
+def _engine(common: Common) -> Runs:
+    return runs_of(common, on_wait=lambda found: note(f"waiting for {found}, which is at work on the store"))
 
 
 def _carried_out(order: Coroutine[Any, Any, T], given: str) -> T:
@@ -139,7 +138,7 @@ def _login() -> str:
         return ""
 
 
-async def _end(engine: StoreEngine, run_id: str, *, gives_up: bool = False) -> RunView:
+async def _end(engine: Runs, run_id: str, *, gives_up: bool = False) -> RunView:
     """The run once it has ended, with what it does meanwhile on a terminal.
 
     Args:
@@ -163,7 +162,7 @@ def _doing(run: RunView) -> str:
     return f"at {', '.join(busy[:3])}" if busy else "; ".join(waits(run)[:1]) or run.status
 
 
-def _tell_cancelled(run: RunView, found: Sequence[Undo], left_in: object) -> None:
+def _tell_cancelled(run: RunView, found: Sequence[Undo], left_in: str | None) -> None:
     if run.is_finished:
         why = run.error.partition(" Not undone: ")[0] if found else run.error
         is_cancelled = run.status == "cancelled"
@@ -235,5 +234,5 @@ def _read_data(asked: Answer) -> Any:
         raise ConfigError(f"""{name} is no JSON: {error}. A text needs its quotes: --data '"yes"'.""") from error
 
 
-def _kept(path: object) -> str:
-    return f"No worker runs on {path}: the answer is kept there, and the next worker takes it."
+def _kept(place: str) -> str:
+    return f"No worker runs on {place}: the answer is kept there, and the next worker takes it."

@@ -12,14 +12,13 @@ import click
 
 from resolute.cli.follow import Screen, changes
 from resolute.cli.options import Common
-from resolute.cli.project import run_to_end, store_engine
+from resolute.cli.project import Runs, run_to_end, runs_of
 from resolute.cli.run_ids import find_run, parent_of
 from resolute.cli.run_page import answer, came_to, page
 from resolute.cli.terminal import pretty, print_json, shown, when
 from resolute.cli.views import run_json
 from resolute.clock import SystemClock
 from resolute.engine import NodeView, RunView
-from resolute.engines.embedded.store_engine import StoreEngine
 
 #: Lines at the top of a run that stay in sight while it is followed.
 TOP: Final = 8
@@ -29,7 +28,7 @@ _PASSING: Final = frozenset({"item", "round", "pages", "loop", "result"})
 
 def show_run(common: Common, given: str, *, whole: bool, follow: bool) -> int:
     """Show a run; the exit code. One that is followed decides it: 0 when it has succeeded."""
-    engine = store_engine(common)
+    engine = runs_of(common)
     if follow:
         return run_to_end(_follow(common, engine, given, whole))
     run_to_end(_show(common, engine, given, whole))
@@ -38,7 +37,7 @@ def show_run(common: Common, given: str, *, whole: bool, follow: bool) -> int:
 
 def show_value(common: Common, given: str, position: str) -> int:
     """Print what a position of a run has put out, in full, as JSON."""
-    engine = store_engine(common)
+    engine = runs_of(common)
 
     async def read() -> Any:
         return await engine.value((await find_run(engine, given)).id, position)
@@ -51,7 +50,7 @@ def show_value(common: Common, given: str, position: str) -> int:
     return 0
 
 
-async def _show(common: Common, engine: StoreEngine, given: str, whole: bool) -> None:
+async def _show(common: Common, engine: Runs, given: str, whole: bool) -> None:
     run = await find_run(engine, given)
     if common.json:
         print_json(run_json(await engine.get(run.id), with_nodes=True))
@@ -60,7 +59,7 @@ async def _show(common: Common, engine: StoreEngine, given: str, whole: bool) ->
         click.echo(line)
 
 
-async def _follow(common: Common, engine: StoreEngine, given: str, whole: bool) -> int:
+async def _follow(common: Common, engine: Runs, given: str, whole: bool) -> int:
     found = await find_run(engine, given)
     run_id, parent = found.id, await parent_of(engine, found)
     screen = Screen(sys.stdout)

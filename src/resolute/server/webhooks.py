@@ -206,7 +206,7 @@ class Webhooks:
         Args:
             unfit: the status of the answer when the flow does not accept the input.
         """
-        start = self._engine.start(flow, input, run_id=run_id, trigger=webhook.id)
+        start = self._engine.receive(flow, input, run_id=run_id, trigger=webhook.id)
         task = asyncio.create_task(start)
         self._starting.add(task)
         task.add_done_callback(self._started)

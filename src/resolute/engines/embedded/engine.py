@@ -194,6 +194,10 @@ class EmbeddedEngine:
 
     # Starting
 
+    async def receive(self, flow: str, input: JsonValue, *, run_id: str, trigger: str) -> RunView:
+        """The run of a delivery from outside: a new one, or the one that has this id already."""
+        return await self.start(flow, input, run_id=run_id, trigger=trigger)
+
     async def start(
         self,
         flow: str,

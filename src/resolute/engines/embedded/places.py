@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from resolute.engines.embedded.files import FileEngine
+from resolute.engines.embedded.sqlite.reads import Reads
 from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import ConfigError
 from resolute.postgres.address import PostgresAddress, extra_missing
@@ -24,3 +25,10 @@ def engine_of(place: Path | PostgresAddress, on_wait: Callable[[object], None] =
     from resolute.engines.embedded.postgres.engine import PostgresEngine  # needs the extra
 
     return PostgresEngine(place, on_wait=on_wait)
+
+
+def reader_of(place: Path | PostgresAddress | None) -> Reads | None:
+    """What reads a store; None for one in memory, and for a file that is not there. Raises ConfigError as above."""
+    if place is None or (isinstance(place, Path) and not place.exists()):
+        return None
+    return engine_of(place).reader

@@ -60,6 +60,11 @@ class StoreEngine(ABC):
     path: Path | PostgresAddress
 
     @property
+    def place(self) -> str:
+        """Where the runs are, in words."""
+        return str(self.path)
+
+    @property
     @abstractmethod
     def reader(self) -> Reads:
         """What reads the store, whoever holds it."""

@@ -1,0 +1,1 @@
+"""The Temporal engine: the same flows on many machines. Needs the extra `temporal`."""

@@ -1,0 +1,130 @@
+"""What a worker does for the runs of its task queue: attempts of nodes, and our own few activities."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.common import RawValue
+
+from resolute.engine import RunView
+from resolute.engines.embedded.core import Core, cursors_of
+from resolute.engines.embedded.store import Op, PutMemory
+from resolute.engines.temporal.attempts import postponed, work
+from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBER
+from resolute.engines.temporal.pages import Pages
+from resolute.errors import ReplayMismatch
+from resolute.model.activity import Node
+from resolute.model.codec import from_text, rebuild, to_text
+from resolute.model.pages import PaginatedActivity
+from resolute.model.recipe import Flow
+
+log = logging.getLogger("resolute.temporal")
+
+#: How often a run is looked at that another one waits for.
+LOOK_AGAIN: Final = timedelta(seconds=5)
+#: The memory in which stands what was written already; no flow has such a name.
+APPLIED: Final = "~applied"
+#: After this time nothing is tried a second time, and such a mark may go.
+MARKS_KEPT: Final = timedelta(days=1)
+
+
+class Activities:
+    """The activities of one worker.
+
+    Args:
+        look: shows a run, for one that waits for its end.
+    """
+
+    def __init__(self, core: Core, look: Callable[[str], Awaitable[RunView]]) -> None:
+        self._core = core
+        self._look = look
+        self._pages = Pages(core)
+
+    @property
+    def all(self) -> Sequence[Callable[..., Any]]:
+        return (self.attempt, self.begin, self.remember, self.drop_page, self.await_run)
+
+    @activity.defn(dynamic=True)
+    async def attempt(self, args: Sequence[RawValue]) -> Any:
+        """One attempt of a node: what it puts out."""
+        order: dict[str, Any] = activity.payload_converter().from_payload(args[0].payload)
+        flow = self._flow(order["flow"])
+        node = _node(flow, order, activity.info().activity_type)
+        if node.activity.is_paging:
+            return await self._pages.send(flow, node, order)
+        return await work(self._core, flow, node, order)
+
+    @activity.defn(name=BEGIN)
+    async def begin(self, order: dict[str, Any]) -> dict[str, Any]:
+        """The environment variables and cursors that a run begins with."""
+        values = {name: self._core.environ.get(name) for name in order["env"]}
+        flow = self._flow(order["flow"])
+        cursors = await self._core.memory_of(cursors_of(flow.name)) if flow.cursors else {}
+        return {"env": {name: value for name, value in values.items() if value is not None}, "cursors": dict(cursors)}
+
+    @activity.defn(name=REMEMBER)
+    async def remember(self, order: dict[str, Any]) -> None:
+        """Write what a node has put into the flow's memory, or where cursors were moved; once, however often tried."""
+        core, flow, now = self._core, self._flow(order["flow"]), self._core.clock.now()
+        mark = f"{activity.info().workflow_run_id}/{order['position']}"
+        marks = await core.memory_of(APPLIED)
+        if mark in marks:
+            return
+        batch: list[Op] = [PutMemory(flow.name, key, text) for key, text in order.get("memory", {}).items()]
+        known = await core.memory_of(cursors_of(flow.name)) if "cursors" in order else {}
+        for name, text in order.get("cursors", {}).items():
+            if _is_behind(flow, name, known.get(name), text):
+                continue
+            batch.append(PutMemory(cursors_of(flow.name), name, text))
+        old = [name for name, at in marks.items() if datetime.fromisoformat(from_text(at)) < now - MARKS_KEPT]
+        batch.extend(PutMemory(APPLIED, name, None) for name in old)
+        batch.append(PutMemory(APPLIED, mark, to_text(now.isoformat())))
+        await core.store.commit(batch)
+        for op in batch:
+            if isinstance(op, PutMemory):
+                core.remember(op)
+
+    @activity.defn(name=DROP_PAGE)
+    async def drop_page(self, order: dict[str, Any]) -> bool:
+        """Let go of a page whose run is cancelled; True for one that has to be settled first."""
+        return await self._pages.drop(f"{activity.info().workflow_id}/{order['position']}", keeps=order["keeps"])
+
+    @activity.defn(name=AWAIT_RUN)
+    async def await_run(self, order: dict[str, Any]) -> dict[str, Any]:
+        """How another run has ended."""
+        run = await self._look(order["run_id"])
+        if not run.is_finished or run.status == "needs_attention":
+            raise postponed(f"run {run.id} has not ended", LOOK_AGAIN)
+        return {"status": run.status, "output": run.output, "error": run.error}
+
+    def _flow(self, name: str) -> Flow:
+        flow = self._core.flows.get(name)
+        if flow is None:
+            raise ReplayMismatch(f'The flow "{name}" is not among the flows of this worker. Add it.')
+        return flow
+
+
+def _node(flow: Flow, order: Mapping[str, Any], name: str) -> Node[Any]:
+    """The node that an attempt is of; that of a page where its activity asks for all pages by itself."""
+    nodes, number = list(flow.nodes()), order["node"]
+    if number is not None and number < len(nodes) and nodes[number].key == order["key"]:
+        nodes = [nodes[number], *nodes]
+    for node in nodes:
+        if node.key != order["key"]:
+            continue
+        made = node.activity.page_node(node, None) if isinstance(node.activity, PaginatedActivity) else node
+        if made.activity.name == name:
+            return made
+    raise ReplayMismatch(f'The flow "{flow.name}" has no node "{order["key"]}" of {name} any more. Restore it.')
+
+
+def _is_behind(flow: Flow, name: str, old: str | None, new: str) -> bool:
+    """Whether another run has moved the cursor at least as far meanwhile."""
+    cursor = flow.cursors.get(name)
+    if old is None or cursor is None:
+        return False
+    return not rebuild(from_text(old), cursor.adapter) < rebuild(from_text(new), cursor.adapter)

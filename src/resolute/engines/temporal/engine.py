@@ -1,0 +1,420 @@
+"""`TemporalEngine`: what operators ask of runs on Temporal: start, show, list, answer, cancel and retry.
+
+It needs a connection and no flow; with the flows it refuses earlier what a run would refuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from resolute.clock import Clock, Randomness, new_id
+from resolute.engine import RunQuery, RunView, SignalOutcome
+from resolute.engines.embedded.request import (
+    check_gate,
+    check_run_id,
+    input_digest,
+    input_text,
+    not_found,
+    signal_text,
+)
+from resolute.engines.embedded.socket import view_from_json
+from resolute.engines.embedded.store import Entry
+from resolute.engines.temporal.child import memo_of
+from resolute.engines.temporal.order import CANCEL, RUN_FAILED, SHOW, RunOrder, Standing
+from resolute.engines.temporal.parked import parked_reason
+from resolute.engines.temporal.views import QUERY, STATUS, STUCK_AFTER, execution_view, standing_view, with_pending
+from resolute.errors import EngineError, RunConflict, StoreUnavailable
+from resolute.jsontypes import JsonValue
+from resolute.model.codec import from_text
+from resolute.model.recipe import Flow
+
+#: How long a run may take to say how it stands; then the server's own word has to do.
+ANSWER_IN: Final = timedelta(seconds=3)
+#: How long a cancelled run without anything to undo is waited for.
+END_IN_S: Final = 5.0
+#: How often a run that is waited for is looked at, whether it is stuck.
+LOOK_S: Final = 2.0
+#: What the server answers when it cannot be reached, or not now.
+_AWAY: Final = frozenset(
+    {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.ABORTED,
+    }
+)
+
+
+class TemporalEngine:
+    """Runs on one task queue of one namespace.
+
+    Args:
+        flows: those that are known here; a client may know none.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        task_queue: str,
+        *,
+        clock: Clock,
+        randomness: Randomness,
+        flows: Iterable[Flow] = (),
+    ) -> None:
+        self.client = client
+        self.task_queue = task_queue
+        self._clock = clock
+        self._randomness = randomness
+        self._flows = {flow.name: flow for flow in flows}
+
+    @property
+    def flows(self) -> Sequence[Flow]:
+        """The flows that are known here."""
+        return list(self._flows.values())
+
+    # Starting
+
+    async def start(
+        self,
+        flow: str,
+        input: JsonValue = None,
+        *,
+        run_id: str | None = None,
+        trigger: str = "client",
+        scheduled_at: datetime | None = None,
+        after: str = "",
+    ) -> RunView:
+        """A run that the server has: a new one, or the one that has this id already.
+
+        Args:
+            scheduled_at: the tick that starts it.
+            after: id of a run that has to end before this one begins.
+
+        Raises:
+            RunConflict: the id belongs to a run of another flow or input.
+            InputError: the input does not fit what the flow accepts.
+            EngineError: the flow is not known here.
+            StoreUnavailable: the server cannot be reached.
+        """
+        recipe = self._flows.get(flow)
+        if recipe is None and self._flows:
+            raise EngineError(f'The flow "{flow}" is not known here. Known: {", ".join(sorted(self._flows))}.')
+        name = run_id or new_id(self._clock, self._randomness)
+        check_run_id(name)
+        digest = input_digest(flow, input)
+        given: JsonValue = input if recipe is None else from_text(input_text(recipe, input))
+        now = self._clock.now()
+        order = RunOrder(given, trigger, digest, scheduled_at, now, after)
+        with _asked(name):
+            try:
+                handle = await self.client.start_workflow(
+                    flow,
+                    order.to_json(),
+                    id=name,
+                    task_queue=self.task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    memo=memo_of(order, recipe),
+                )
+            except WorkflowAlreadyStartedError:
+                return await self._existing(name, flow, digest, is_tick=scheduled_at is not None)
+        return RunView(handle.id, flow, "running", trigger, now, input=given)
+
+    async def _existing(self, run_id: str, flow: str, digest: str, *, is_tick: bool) -> RunView:
+        found = await self.client.get_workflow_handle(run_id).describe()
+        memo = await found.memo()
+        if not is_tick and (found.workflow_type != flow or memo.get("input_digest", digest) != digest):
+            raise RunConflict(
+                f'Run "{run_id}" exists already, with another flow or input (it runs "{found.workflow_type}"). '
+                "Use another run id, or the same input."
+            )
+        return execution_view(found, memo)
+
+    # Showing
+
+    async def look(self, run_id: str) -> RunView:
+        """The run as the server knows it, without asking a worker."""
+        with _asked(run_id):
+            found = await self.client.get_workflow_handle(run_id).describe()
+            return execution_view(found, await found.memo())
+
+    async def ended(self, run_id: str) -> RunView:
+        """The run, with what it came to if it has ended; it is not waited for."""
+        with _asked(run_id):
+            run = await self.look(run_id)
+            return await self._with_result(self.client.get_workflow_handle(run_id), run)
+
+    async def get(self, run_id: str) -> RunView:
+        """The run with its journal; without a worker that has its flow, only with what the server knows."""
+        with _asked(run_id):
+            handle = self.client.get_workflow_handle(run_id)
+            found = await handle.describe()
+            return await self._shown(handle, found)
+
+    async def _shown(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> RunView:
+        known = execution_view(found, await found.memo())
+        if found.status is WorkflowExecutionStatus.FAILED:
+            stood = await _stood(handle)
+            return known if stood is None else standing_view(stood)
+        stuck = _is_stuck(found)
+        told = None if stuck else await self._told(handle)
+        if told is not None:
+            if found.status is WorkflowExecutionStatus.RUNNING:
+                pending = found.raw_description.pending_activities
+                return with_pending(told, pending, self._read)
+            return replace(told, status=known.status, finished_at=known.finished_at or told.finished_at)
+        if stuck:
+            reason = await parked_reason(self.client, handle)
+            return replace(known, status="needs_attention", error=reason)
+        return await self._with_result(handle, known)
+
+    async def _told(self, handle: WorkflowHandle[Any, Any]) -> RunView | None:
+        """What the run says of itself, None when there is no worker to ask."""
+        try:
+            answer = await handle.query(SHOW, rpc_timeout=ANSWER_IN)
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return None
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        return None if answer is None else view_from_json(answer)
+
+    async def _with_result(self, handle: WorkflowHandle[Any, Any], known: RunView) -> RunView:
+        if known.status != "succeeded":
+            return known
+        return replace(known, output=await handle.result())
+
+    def _read(self, payload: Any) -> Any:
+        return self.client.data_converter.payload_converter.from_payload(payload)
+
+    async def runs(self, query: RunQuery) -> Sequence[RunView]:
+        """Runs, newest first; those that just began may be missing for a moment."""
+        where = [f"TaskQueue = {_quoted(self.task_queue)}"]
+        if query.flow is not None:
+            where.append(f"WorkflowType = {_quoted(query.flow)}")
+        if query.status is not None:
+            where.append(QUERY[query.status])
+        found: dict[str, RunView] = {}
+        with _asked(""):
+            async for execution in self.client.list_workflows(" AND ".join(where)):
+                if execution.id in found or execution.status is WorkflowExecutionStatus.CONTINUED_AS_NEW:
+                    continue  # an earlier execution of the same run
+                found[execution.id] = execution_view(execution, await execution.memo())
+                if len(found) >= query.limit:
+                    break
+            shown = await asyncio.gather(*(self._listed(run) for run in found.values()))
+        return [run for run in shown if query.status is None or run.status == query.status]
+
+    async def unfinished(self) -> list[WorkflowExecution]:
+        """The executions that have not ended, of whatever flow."""
+        where = f'TaskQueue = {_quoted(self.task_queue)} AND ExecutionStatus = "Running"'
+        with _asked(""):
+            return [execution async for execution in self.client.list_workflows(where)]
+
+    async def _listed(self, run: RunView) -> RunView:
+        """A run of a list; one that has not ended says itself what it waits for."""
+        if run.status != "running":
+            return run
+        with suppress(RPCError):
+            handle = self.client.get_workflow_handle(run.id)
+            return replace(await self._shown(handle, await handle.describe()), nodes=())
+        return run
+
+    async def result(self, run_id: str, timeout: timedelta | None = None) -> RunView:
+        """The run once it has ended, or needs attention; raises RunNotFound, TimeoutError."""
+        with _asked(run_id):
+            async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+                await self._over(run_id)
+            handle = self.client.get_workflow_handle(run_id)
+            found = await handle.describe()
+            known = execution_view(found, await found.memo())
+            if known.status == "succeeded":
+                return await self._with_result(handle, known)
+            return replace(await self._shown(handle, found), nodes=())
+
+    async def _over(self, run_id: str) -> None:
+        """Return when the run has ended, or is stuck."""
+        handle = self.client.get_workflow_handle(run_id)
+        found = await handle.describe()
+        if found.status is not WorkflowExecutionStatus.RUNNING:
+            return
+        ended = asyncio.create_task(handle.result())
+        try:
+            while True:
+                await asyncio.wait({ended}, timeout=LOOK_S)
+                if ended.done() or _is_stuck(await handle.describe()):
+                    break
+            if ended.done():
+                with suppress(WorkflowFailureError):
+                    ended.result()
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+
+    # Orders
+
+    async def cancel(self, run_id: str, *, by: str = "", reason: str = "") -> RunView:
+        """End an unfinished run: a page on its way settles first, then what was done is undone.
+
+        A run that has nothing to undo has ended when this returns, if its worker is there.
+
+        Raises:
+            RunNotFound: no run has this id.
+            EngineError: the run has ended already.
+        """
+        why = f"cancelled{f' by {by}' if by else ''}{f': {reason}' if reason else ''}"
+        with _asked(run_id):
+            handle = self.client.get_workflow_handle(run_id)
+            found = await handle.describe()
+            status = execution_view(found, {}).status
+            if found.status is not WorkflowExecutionStatus.RUNNING:
+                raise EngineError(f'Run "{run_id}" has {status} already and cannot be cancelled.')
+            if _is_stuck(found):  # it cannot be walked, so it can neither be undone nor end by itself
+                await handle.terminate(reason=why)
+                return replace(await self.get(run_id), error=why)
+            await handle.signal(CANCEL, {"why": why})
+            await handle.cancel()
+            if not (await found.memo()).get("has_undo", False):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(END_IN_S):
+                        await self._over(run_id)
+            return await self.get(run_id)
+
+    async def retry(self, run_id: str) -> RunView:
+        """Take a failed run up again at what failed, as the next execution under its id.
+
+        Raises:
+            RunNotFound: no run has this id.
+            EngineError: it has not failed, or was undone.
+        """
+        with _asked(run_id):
+            handle = self.client.get_workflow_handle(run_id)
+            found = await handle.describe()
+            run = execution_view(found, await found.memo())
+            if _is_stuck(found):  # the server tries again by itself, also with the worker that is there now
+                return await self.get(run_id)
+            stood = await _stood(handle) if run.status == "failed" else None
+            if stood is None:
+                hint = "Start it anew with another id." if run.is_finished else "It is not over yet."
+                raise EngineError(f'Run "{run_id}" has not failed, it is {run.status}. {hint}')
+            _check_not_undone(stood)
+            order = RunOrder(
+                None, stood.row.trigger, stood.row.input_digest, stood.row.scheduled_at, goes_on=stood, is_retry=True
+            )
+            memo = {**await found.memo(), **memo_of(order, self._flows.get(run.flow))}
+            try:
+                await self.client.start_workflow(
+                    run.flow,
+                    order.to_json(),
+                    id=run_id,
+                    task_queue=found.task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                    memo={key: value for key, value in memo.items() if key not in ("error", "error_key")},
+                )
+            except WorkflowAlreadyStartedError:
+                raise EngineError(f'Run "{run_id}" was taken up again already.') from None
+            row = stood.row
+            return replace(standing_view(stood), status="running", error="", error_key="", retries=row.retries + 1)
+
+    async def signal(
+        self,
+        run_id: str,
+        gate: str,
+        outcome: SignalOutcome = "approved",
+        *,
+        by: str = "",
+        reason: str = "",
+        data: JsonValue = None,
+    ) -> None:
+        """Keep an answer for a gate, reached or not; the server has it when this returns.
+
+        Raises:
+            RunNotFound: no run has this id.
+            EngineError: the run has ended, or its flow has no such gate.
+            InputError: the data cannot be kept.
+        """
+        answer = from_text(signal_text(outcome, by, reason, data, self._clock.now()))
+        with _asked(run_id):
+            handle = self.client.get_workflow_handle(run_id)
+            found = await handle.describe()
+            if found.status is not WorkflowExecutionStatus.RUNNING:
+                status = STATUS[found.status] if found.status is not None else "ended"
+                raise EngineError(f'Run "{run_id}" has {status} already: nothing of it waits for an answer.')
+            check_gate(self._flows.get(found.workflow_type), run_id, gate)
+            try:
+                await handle.signal(gate, answer)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                raise EngineError(f'Run "{run_id}" has just ended: nothing of it waits for an answer.') from error
+
+
+def _is_stuck(found: WorkflowExecutionDescription) -> bool:
+    """Whether the run cannot be walked under its flow as it is now."""
+    raw = found.raw_description
+    return raw.HasField("pending_workflow_task") and raw.pending_workflow_task.attempt >= STUCK_AFTER
+
+
+async def _stood(handle: WorkflowHandle[Any, Any]) -> Standing | None:
+    """How a failed run stood at its end; None for one that another workflow of that name has failed with."""
+    try:
+        await handle.result()
+    except WorkflowFailureError as error:
+        cause = error.cause
+        if isinstance(cause, ApplicationError) and cause.type == RUN_FAILED and cause.details:
+            return Standing.from_json(cause.details[0])
+    return None
+
+
+def _check_not_undone(stood: Standing) -> None:
+    if any(entry.position == "~undo" for entry in stood.entries):
+        raise EngineError(f'Run "{stood.row.id}" was undone after it failed and cannot go on. Start it anew.')
+    for child in _children(stood.entries):
+        _check_not_undone(child)
+
+
+def _children(entries: Iterable[Entry]) -> Iterator[Standing]:
+    """How the children that have failed stood."""
+    for entry in entries:
+        if entry.kind == "child" and entry.status == "failed" and entry.output:
+            yield Standing.from_json(from_text(entry.output))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+@contextmanager
+def _asked(run_id: str) -> Iterator[None]:
+    """Say in our words what the server refuses."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND and run_id:
+            raise not_found(run_id) from error
+        if error.status in _AWAY:
+            raise StoreUnavailable(
+                f"The Temporal server cannot be reached at the moment: {error.message}. Try again."
+            ) from error
+        raise EngineError(f"The Temporal server refused that: {error.message}.") from error

@@ -1,0 +1,187 @@
+"""`TemporalHost`: the part of a worker on Temporal that owns a store: incident log, memory, schedules, large values.
+
+Runs that the embedded engine had begun in this store go on there to their end; every new one goes to Temporal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from resolute.engine import FINISHED, RunView
+from resolute.engines.embedded.driver import CHILD_OF
+from resolute.engines.embedded.engine import EmbeddedEngine
+from resolute.engines.embedded.schedules import tick_run_id
+from resolute.engines.embedded.store import Op, PutLarge, PutMemory, PutTick
+from resolute.engines.temporal.activities import Activities
+from resolute.engines.temporal.address import TemporalAddress
+from resolute.engines.temporal.attempts import BEAT_S
+from resolute.engines.temporal.connection import connect
+from resolute.engines.temporal.engine import TemporalEngine
+from resolute.engines.temporal.payloads import data_converter
+from resolute.engines.temporal.workflow import FlowsOf, RunWorkflow
+from resolute.errors import EngineError, RunNotFound, StoreUnavailable
+from resolute.jsontypes import JsonValue
+from resolute.model.codec import from_text, to_text
+from resolute.model.recipe import Flow
+from resolute.model.trigger import Schedule
+
+log = logging.getLogger("resolute.temporal")
+
+#: Under which number large values are kept: a run on Temporal has none in this store.
+NO_RUN: Final = 0
+#: A worker that was killed keeps its runs for no longer than this; then another one walks them from the top.
+STICKY: Final = timedelta(seconds=1)
+#: When a tick is tried again that the server could not be told of, in seconds.
+TICK_AGAIN_S: Final = 5.0
+#: The memory in which stands the latest run of each schedule; no flow has such a name.
+LATEST: Final = "~latest"
+
+
+class TemporalHost(EmbeddedEngine):
+    """Owns the store of a worker whose flows run on Temporal."""
+
+    _remote: TemporalEngine | None = None
+
+    @property
+    def remote(self) -> TemporalEngine:
+        """The engine that runs the flows."""
+        assert self._remote is not None, "connect() comes first"
+        return self._remote
+
+    async def connect(
+        self, address: TemporalAddress, task_queue: str, gives_up: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Find the server, however long that takes.
+
+        Raises:
+            ConfigError: it refuses us.
+            StoreUnavailable: `gives_up` said so.
+        """
+        core = self.core
+
+        async def keep(digest: str, text: str) -> None:
+            await core.store.commit([PutLarge(NO_RUN, digest, text)])
+
+        async def read(digest: str) -> str:
+            return await core.store.large(NO_RUN, digest)
+
+        client = await connect(
+            address, data_converter(core.secrets, keep, read), patience=None, warns=True, gives_up=gives_up
+        )
+        flows = core.flows.values()
+        self._remote = TemporalEngine(
+            client, task_queue, clock=core.clock, randomness=core.randomness, flows=list(flows)
+        )
+
+    @asynccontextmanager
+    async def serving(self, max_concurrent: int, grace: timedelta, hurry: asyncio.Event) -> AsyncIterator[None]:
+        """Work for the task queue until left; then give running attempts their grace."""
+        flows = dict(self.core.flows)
+        worker = Worker(
+            self.remote.client,
+            task_queue=self.remote.task_queue,
+            workflows=[RunWorkflow],
+            activities=Activities(self.core, self._look).all,
+            interceptors=[FlowsOf(flows)],
+            # Flows would have to be let through Temporal's sandbox with all that they import, which leaves nothing of
+            # it; that predicates are pure is held by replays instead.
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            max_concurrent_activities=max_concurrent,
+            max_concurrent_local_activities=max_concurrent,
+            graceful_shutdown_timeout=grace,
+            sticky_queue_schedule_to_start_timeout=STICKY,
+            max_heartbeat_throttle_interval=timedelta(seconds=BEAT_S),
+            default_heartbeat_throttle_interval=timedelta(seconds=BEAT_S),
+        )
+        running = asyncio.create_task(worker.run())
+        running.add_done_callback(self._ended)
+        try:
+            yield
+        finally:
+            stopping, hurried = asyncio.create_task(worker.shutdown()), asyncio.create_task(hurry.wait())
+            await asyncio.wait({stopping, hurried, running}, return_when=asyncio.FIRST_COMPLETED)
+            if not hurried.done():
+                await asyncio.wait({stopping, running})
+            hurried.cancel()
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        error = None if running.cancelled() else running.exception()
+        if error is not None:
+            self._driver.broke(error)
+
+    async def _look(self, run_id: str) -> RunView:
+        return await self.remote.ended(run_id)
+
+    # Starting
+
+    async def receive(self, flow: str, input: JsonValue, *, run_id: str, trigger: str) -> RunView:
+        """The run of a delivery from outside, on the server."""
+        return await self.remote.start(flow, input, run_id=run_id, trigger=trigger)
+
+    async def start(
+        self,
+        flow: str,
+        input: JsonValue = None,
+        *,
+        run_id: str | None = None,
+        trigger: str = "client",
+        secrets: Mapping[str, str] | None = None,
+        scheduled_at: datetime | None = None,
+        also: Sequence[Op] = (),
+        after_no: int = 0,
+    ) -> RunView:
+        """A run of the store itself: of a job, or the child of one that the embedded engine had begun."""
+        if flow in {known.name for known in self.remote.flows} and not trigger.startswith(CHILD_OF):
+            raise EngineError(
+                f'The worker of this store runs "{flow}" on Temporal. Set RESOLUTE_ENGINE to the address of its server.'
+            )
+        more: dict[str, Any] = {"scheduled_at": scheduled_at, "also": also, "after_no": after_no}
+        return await super().start(flow, input, run_id=run_id, trigger=trigger, secrets=secrets, **more)
+
+    async def tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
+        """Start the run of a scheduled time on Temporal; the same time never starts two.
+
+        False when it is not run because an earlier one of its schedule is unfinished.
+        """
+        while True:
+            try:
+                return await self._tick(flow, schedule, at)
+            except StoreUnavailable as error:
+                log.warning("flow %s: the tick of %s is tried again: %s", flow.name, f"{at:%Y-%m-%d %H:%M:%S}", error)
+            await asyncio.sleep(TICK_AGAIN_S)
+
+    async def _tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
+        store, name = self.core.store, f"{flow.name} {schedule.id}"
+        run_id, seen = tick_run_id(flow, schedule.id, at), PutTick(flow.name, schedule.id, at)
+        latest = (await self.core.memory_of(LATEST)).get(name)
+        earlier = "" if latest is None or schedule.overlap == "allow" else from_text(latest)
+        if earlier == run_id or (earlier and await self._has_ended(earlier)):
+            earlier = ""
+        if earlier and schedule.overlap == "skip" and await self._is_new(run_id):
+            await store.commit([seen])
+            return False
+        await self.remote.start(flow.name, run_id=run_id, trigger=schedule.id, scheduled_at=at, after=earlier)
+        noted = PutMemory(LATEST, name, to_text(run_id))
+        await store.commit([seen, noted])
+        self.core.remember(noted)
+        return True
+
+    async def _has_ended(self, run_id: str) -> bool:
+        try:
+            return (await self.remote.look(run_id)).status in FINISHED
+        except RunNotFound:  # the server has forgotten it, so it has ended
+            return True
+
+    async def _is_new(self, run_id: str) -> bool:
+        try:
+            await self.remote.look(run_id)
+        except RunNotFound:
+            return True
+        return False

@@ -1,0 +1,290 @@
+"""The one workflow of Resolute: it walks the flow whose name is its type with the interpreter.
+
+What a step means stands in the interpreter alone. A worker that does not have the flow, or under whose flow a history
+cannot be repeated, fails the task and never the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+from resolute.engine import Fault, RunStopped, StepFailed
+from resolute.engines.embedded.request import input_text
+from resolute.engines.embedded.socket import view_to_json
+from resolute.engines.embedded.store import RunRow
+from resolute.engines.embedded.views import ended, view
+from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, CANCEL, RUN_FAILED, SHOW, RunOrder, Standing
+from resolute.engines.temporal.port import ALWAYS, OWN_LIMIT, WorkflowPort
+from resolute.engines.temporal.taken_up import taken_up
+from resolute.engines.temporal.variables import variables_of
+from resolute.errors import InputError, ReplayMismatch
+from resolute.interpreter import interpret
+from resolute.jsontypes import JsonValue
+from resolute.model.codec import NotJournalable, from_text, to_plain, to_text
+from resolute.model.recipe import Flow
+
+_flows: ContextVar[Mapping[str, Flow]] = ContextVar("flows of the worker")
+
+
+class FlowsOf(Interceptor):
+    """Gives the flows of a worker to its runs."""
+
+    def __init__(self, flows: Mapping[str, Flow]) -> None:
+        self._known = flows
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
+        known = self._known
+
+        class Given(WorkflowInboundInterceptor):
+            async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+                _flows.set(known)
+                return await self.next.execute_workflow(input)
+
+        return Given
+
+
+@dataclass
+class _End:
+    """What a run has come to, and what could not be undone."""
+
+    result: JsonValue = None
+    failure: StepFailed | None = None
+    stopped: RunStopped | None = None
+
+
+@workflow.defn(dynamic=True)
+class RunWorkflow:
+    """One execution of a run."""
+
+    def __init__(self) -> None:
+        self._port: WorkflowPort | None = None
+        self._early: list[tuple[str, dict[str, Any]]] = []
+        self._why = ""
+        self._is_cancelled = False
+
+    @workflow.run
+    async def run(self, args: Sequence[RawValue]) -> Any:
+        flows = _flows.get()
+        info = workflow.info()
+        flow = flows.get(info.workflow_type)
+        if flow is None:
+            known = ", ".join(sorted(flows)) or "none"
+            raise ReplayMismatch(
+                f'The flow "{info.workflow_type}" is not among the flows of this worker. Known: {known}. Add it, '
+                "or let a worker with other flows have a task queue of its own."
+            )
+        order = RunOrder.from_json(_value(args[0]) if args else None)
+        walk = asyncio.create_task(self._walk(flows, flow, order))
+        while not walk.done():
+            try:
+                await workflow.wait_condition(lambda: walk.done() or self._may_hand_on())
+            except asyncio.CancelledError:
+                if workflow.cancellation_reason() is None:
+                    raise  # it leaves the memory of this worker
+                self._cancel()
+                continue
+            if not walk.done() and self._port is not None:
+                handed = RunOrder(
+                    None, order.trigger, order.input_digest, order.scheduled_at, goes_on=self._port.standing()
+                )
+                workflow.continue_as_new(handed.to_json())
+        return self._ended(walk.result())
+
+    def _cancel(self) -> None:
+        """Stop the run; what it has done is undone by its walk."""
+        self._is_cancelled = True
+        self._why = self._why or f"cancelled{_reason(workflow.cancellation_reason())}"
+        if self._port is not None:
+            self._port.stop("cancelled", self._why)
+
+    def _may_hand_on(self) -> bool:
+        """Whether the history has grown long, and nothing is under way that would be lost with it."""
+        port = self._port
+        return port is not None and not port.in_flight and port.is_long
+
+    # The walk
+
+    async def _walk(self, flows: Mapping[str, Flow], flow: Flow, order: RunOrder) -> _End:
+        try:
+            standing = await self._standing(flow, order)
+        except InputError as error:
+            self._port = WorkflowPort(flows, _open(flow), _new(flow, order, "null"), {})
+            return _End(failure=StepFailed("", str(error), position=""))
+        if order.after:
+            await self._wait_for(order.after)
+        port = self._port = WorkflowPort(flows, flow, standing, await self._known(flow))
+        for gate, answer in self._early:
+            port.receive(gate, answer)
+        if self._is_cancelled:
+            port.stop("cancelled", self._why)
+        limit = asyncio.create_task(self._watch(port))
+        end = await self._interpreted(flow, port)
+        limit.cancel()
+        await port.flush()
+        return end
+
+    async def _interpreted(self, flow: Flow, port: WorkflowPort) -> _End:
+        try:
+            plain: JsonValue = from_text(to_text(to_plain(await interpret(flow, port))))
+            return _End(result=plain)
+        except StepFailed as failure:
+            return _End(failure=failure)
+        except RunStopped as stopped:
+            return _End(stopped=stopped)
+        except NotJournalable as error:
+            return _End(failure=StepFailed("", f"The run's result cannot be kept: {error}.", position=""))
+
+    async def _standing(self, flow: Flow, order: RunOrder) -> Standing:
+        """How the run stands when this execution begins; raises InputError."""
+        if order.goes_on is None:
+            return _new(flow, order, input_text(flow, order.input))
+        if not order.is_retry:
+            return order.goes_on
+        return await taken_up(flow, order.goes_on, workflow.now())
+
+    async def _known(self, flow: Flow) -> Mapping[str, Any]:
+        """The variables and cursors that the flow may ask for, recorded once."""
+        names = variables_of(flow)
+        if not names and not flow.cursors:
+            return {}
+        order = {"flow": flow.name, "env": names}
+        found: Mapping[str, Any] = await workflow.execute_local_activity(
+            BEGIN, order, start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS
+        )
+        return found
+
+    async def _wait_for(self, run_id: str) -> None:
+        """Return when the run before this one has ended, or this one is cancelled."""
+        before = workflow.start_activity(
+            AWAIT_RUN, {"run_id": run_id}, start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS
+        )
+        await workflow.wait_condition(lambda: before.done() or self._is_cancelled)
+        if not before.done():
+            before.cancel()
+
+    async def _watch(self, port: WorkflowPort) -> None:
+        """Stop the run when its time is over."""
+        if port.row.deadline_at is None or port.row.stop:
+            return
+        left = max(timedelta(0), port.row.deadline_at - workflow.now())
+        await workflow.sleep(left)
+        port.stop("timed_out", f"The run did not end within {port.flow.timeout}.")
+
+    # The end
+
+    def _ended(self, end: _End) -> JsonValue:
+        """The result of a run that has succeeded; raises what ends any other."""
+        port = self._port
+        assert port is not None, "a walk that has ended had begun"
+        now = workflow.now()
+        if end.failure is None and end.stopped is None:
+            port.row = port.row.but(status="succeeded", output=to_text(end.result), **ended(now))
+            return end.result
+        stopped = end.stopped
+        if stopped is not None:
+            for entry in list(port.entries.values()):  # set back by a retry, and not come by since
+                if entry.status in ("running", "waiting") and entry.kind != "signal":
+                    port.cancelled(entry)
+            left = _not_undone(stopped.undo_faults)
+            error = f"{str(stopped).rstrip('.')}.{left}" if left else str(stopped)
+            status = "cancelled" if stopped.failure is None else "failed"
+            port.row = port.row.but(status=status, error=error, **ended(now))
+        elif end.failure is not None:
+            error = end.failure.error + _not_undone(end.failure.undo_faults)
+            port.row = port.row.but(status="failed", error=error, error_key=end.failure.key, **ended(now))
+        port.row = port.row.but(error=port.row.error[:4000])
+        workflow.upsert_memo({"error": port.row.error, "error_key": port.row.error_key})
+        if port.row.status == "cancelled":
+            raise asyncio.CancelledError(port.row.error)
+        raise ApplicationError(
+            _printable(port.row.error), port.standing().to_json(), type=RUN_FAILED, non_retryable=True
+        )
+
+    # From outside
+
+    @workflow.signal(dynamic=True)
+    async def answer(self, name: str, args: Sequence[RawValue]) -> None:
+        """An answer for a gate, by its key or position; or who is about to cancel the run, and why."""
+        value = _value(args[0]) if args else None
+        told = dict(value) if isinstance(value, dict) else {}
+        if name == CANCEL:
+            self._why = str(told.get("why", ""))
+            return
+        if told.get("outcome") not in ("approved", "rejected"):
+            workflow.logger.warning('a signal "%s" names no outcome: {"outcome": "approved"} or "rejected"', name)
+            return
+        if self._port is None:
+            self._early.append((name, told))
+        else:
+            self._port.receive(name, told)
+
+    @workflow.query(name=SHOW)
+    def show(self) -> Any:
+        """The run with its journal."""
+        port = self._port
+        return None if port is None else view_to_json(view(port.shown(), list(port.entries.values())))
+
+
+def _value(raw: RawValue) -> Any:
+    return workflow.payload_converter().from_payload(raw.payload)
+
+
+def _reason(text: str | None) -> str:
+    return f": {text}" if text else ""
+
+
+def _open(flow: Flow) -> Flow:
+    """The flow for any input: for a run whose own does not fit it."""
+    return Flow(flow.name, flow.triggers, flow.steps)
+
+
+def _new(flow: Flow, order: RunOrder, text: str) -> Standing:
+    """How a run stands that has done nothing."""
+    info, now = workflow.info(), workflow.now()
+    row = RunRow(
+        no=0,
+        id=info.workflow_id,
+        flow=flow.name,
+        fingerprint=flow.fingerprint,
+        status="running",
+        input=text,
+        input_digest=order.input_digest,
+        trigger=order.trigger,
+        created_at=order.created_at or info.workflow_start_time,
+        scheduled=order.scheduled_at is not None,
+        scheduled_at=order.scheduled_at,
+        deadline_at=_deadline(flow, now),
+        has_undo=flow.has_undo,
+    )
+    return Standing(row, [])
+
+
+def _deadline(flow: Flow, now: datetime) -> datetime | None:
+    return None if flow.timeout is None else now + flow.timeout
+
+
+def _printable(text: str) -> str:
+    """The text as it may stand in a failure: a lone surrogate is written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _not_undone(faults: Sequence[Fault]) -> str:
+    """What could not be undone, as the rest of an error."""
+    if not faults:
+        return ""
+    return f" Not undone: {'; '.join(f'{fault.position}: {fault.error}' for fault in faults)}"
