@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
 KEPT = "RESOLUTE_PAGERDUTY_SCHEMA"  # folder of PagerDuty's published schemas; tests that compare with them skip without
-PREFIXES = ("PAGERDUTY_", "RESOLUTE_", "PG")
+PREFIXES = ("PAGERDUTY_", "RESOLUTE_", "TEMPORAL_", "PG")
 PROXIES = ("all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy")
 
 

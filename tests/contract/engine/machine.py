@@ -10,7 +10,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from resolute import Flow, RunNotFound
@@ -22,7 +22,7 @@ from resolute.ledger.row import Row
 from resolute.providers.pagerduty import PagerDutyConfig, PagerDutyProvider
 from resolute.secrets import Secrets
 from resolute.simulator import PagerDutySimulator, SimulatorTransport
-from resolute.testing.virtual_time import VirtualClock
+from resolute.testing.virtual_time import START, VirtualClock
 from tests.contract.engine.book import Book
 from tests.contract.engine.patient_loop import PatientLoop
 from tests.contract.engine.threads import WatchedThreads
@@ -41,10 +41,12 @@ class Machine(ABC):
         environ: the environment of its workers.
     """
 
+    begins_at: datetime = START
+
     def __init__(self, loop: PatientLoop) -> None:
         self.loop = loop
-        self.clock = VirtualClock(loop)
-        true_time = VirtualClock(loop)
+        self.clock = VirtualClock(loop, self.begins_at)
+        true_time = VirtualClock(loop, self.begins_at)
         self.pagerduty = PagerDutySimulator(true_time, randomness=random.Random(1))
         self.book = Book(self.clock)
         self.environ = {
@@ -69,7 +71,7 @@ class Machine(ABC):
         secrets = Secrets(self.environ)
         account = PagerDutyProvider(PagerDutyConfig(), transport=SimulatorTransport(self.pagerduty))
         account.open(self.environ, self.clock, secrets)
-        engine = EmbeddedEngine(
+        engine = self._new_engine(
             self._new_store(),
             flows,
             clock=self.clock,
@@ -82,9 +84,15 @@ class Machine(ABC):
             **options,
         )
         self._outside = asyncio.all_tasks()
-        await engine.open()
+        await self._open(engine)
         self._engine = engine
-        return engine
+        return self.engine
+
+    def _new_engine(self, *parts: Any, **options: Any) -> EmbeddedEngine:
+        return EmbeddedEngine(*parts, **options)
+
+    async def _open(self, engine: EmbeddedEngine) -> None:
+        await engine.open()
 
     async def command(self) -> Engine:
         """Start what a command uses while no worker runs: it takes orders, knows no flow and runs nothing."""

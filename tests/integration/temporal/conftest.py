@@ -1,0 +1,21 @@
+"""What the tests of a worker on a Temporal server start from."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+import pytest
+
+from tests.temporal_server import TemporalServer, temporal_server
+
+__all__ = ["temporal_server"]
+
+#: What cannot be read without psycopg. CI has it.
+collect_ignore = [] if find_spec("psycopg") or os.environ.get("CI") else ["test_postgres.py"]
+
+
+@pytest.fixture
+def address(temporal_server: TemporalServer) -> str:
+    """The address of a namespace that no other test has used."""
+    return f"temporal://127.0.0.1:{temporal_server.port}/{temporal_server.namespace()}"

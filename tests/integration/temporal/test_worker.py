@@ -1,0 +1,114 @@
+"""A worker and its clients on a real Temporal server."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resolute import Client, Flow, RunFailed, Worker, WorkerConfig
+from resolute.ports import Ports
+from resolute.providers.pagerduty import PagerDutyConfig, PagerDutyProvider
+from resolute.simulator import PagerDutySimulator, SimulatorTransport
+from tests.integration.temporal import flows
+
+pytestmark = pytest.mark.ci_only
+
+SOON = timedelta(seconds=30)
+TOKEN = "very-secret-token-0815"
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    """Nothing was attempted, and nothing is broken."""
+    flows.attempts.clear()
+    flows.broken.clear()
+
+
+@asynccontextmanager
+async def working(address: str, folder: Path, *made: Flow) -> AsyncIterator[Worker]:
+    """A worker with these flows, whose pages go to a simulator."""
+    ports = Ports()
+    account = PagerDutySimulator(ports.clock, randomness=random.Random(1))
+    environ = {
+        "RESOLUTE_STORE": f"sqlite:///{folder / 'resolute.db'}",
+        "PAGERDUTY_ROUTING_KEY": account.routing_key,
+        "TOKEN": TOKEN,
+    }
+    provider = PagerDutyProvider(PagerDutyConfig(), transport=SimulatorTransport(account))
+    config = WorkerConfig(engine=address, grace=timedelta(0))
+    async with Worker(config, flows=made, providers=[provider], ports=Ports(environ=environ)) as worker:
+        yield worker
+
+
+async def test_a_flow_of_every_step_runs_to_its_end(address: str, tmp_path: Path) -> None:
+    """With children, memory, an answer that came before its gate, and a value kept apart."""
+    async with working(address, tmp_path, flows.every_step()) as worker:
+        run = await worker.client.start("every-step", run_id="r")
+        await run.signal("ok", by="ann")
+        assert await run.result(SOON) == {"first": 1, "by": "ann", "total": 5}
+        shown = await run.get()
+        assert {node.kind for node in shown.nodes} >= {"node", "branch", "each", "loop", "sleep", "children", "gate"}
+
+
+async def test_a_retry_runs_what_failed_and_nothing_else(address: str, tmp_path: Path) -> None:
+    """The finished sibling of a failed branch is not attempted again."""
+    flows.broken.add("bad")
+    async with working(address, tmp_path, flows.failing()) as worker:
+        run = await worker.client.start("failing", run_id="r")
+        with pytest.raises(RunFailed, match="bad is broken"):
+            await run.result(SOON)
+        flows.broken.clear()
+        await run.retry()
+        assert await run.result(SOON) == {"good": 1, "bad": 2, "last": 3}
+        assert flows.attempts == {"good": 1, "bad": 2, "last": 1}
+        assert (await run.get()).retries == 1
+
+
+async def test_a_client_elsewhere_needs_no_flow(address: str, tmp_path: Path) -> None:
+    """It starts, answers, lists and cancels by the server alone."""
+    async with working(address, tmp_path, flows.every_step()), Client.connect(address) as client:
+        run = await client.start("every-step", run_id="r")
+        await run.cancel(by="bob")
+        with pytest.raises(RunFailed, match="cancelled by bob"):
+            await run.result(SOON)
+        assert (await run.get()).error.startswith("cancelled by bob")
+
+
+async def test_no_secret_is_in_any_history(address: str, tmp_path: Path) -> None:
+    """Neither a routing key, nor a token that an activity puts out or pages with."""
+    async with working(address, tmp_path, flows.paging()) as worker:
+        run = await worker.client.start("paging", run_id="r")
+        told = await run.result(SOON)
+        engine: Any = worker.client._engine
+        history = await engine.client.get_workflow_handle("r").fetch_history()
+        assert told["page"]["status"] == "success"
+        text = history.to_json() + "".join(str(event) for event in history.events)
+        assert TOKEN not in text
+        assert worker.ports.environ["PAGERDUTY_ROUTING_KEY"] not in text
+
+
+async def test_pages_of_one_alert_do_not_wait_longer_than_for_each_other(address: str, tmp_path: Path) -> None:
+    """Each is woken when its turn has come, and does not come by a minute later."""
+    async with working(address, tmp_path, flows.paging()) as worker:
+        runs = [await worker.client.start("paging", run_id=f"r{number}") for number in range(6)]
+        told = await asyncio.gather(*(run.result(SOON) for run in runs))
+        assert {each["page"]["status"] for each in told} <= {"success", "superseded"}
+
+
+async def test_a_tick_starts_a_run_with_its_time_in_its_id(address: str, tmp_path: Path) -> None:
+    """By the rules of the embedded engine, and never twice."""
+    async with working(address, tmp_path, flows.ticking()) as worker:
+        [(_, schedule)] = [(made, made.schedules[0]) for made in worker.flows]
+        at = worker.ports.clock.now().replace(microsecond=0) - timedelta(hours=1)
+        assert await worker.engine.tick(worker.flows[0], schedule, at)
+        assert await worker.engine.tick(worker.flows[0], schedule, at)
+        found = await worker.client.run(f"ticking@{at:%Y-%m-%dT%H:%M:%SZ}").result(SOON)
+        assert found == {"tick": 1}
+        assert (await worker.client.get(f"ticking@{at:%Y-%m-%dT%H:%M:%SZ}")).trigger == schedule.id

