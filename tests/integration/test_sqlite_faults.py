@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from resolute.engines.embedded import group_writer
 from resolute.engines.embedded.owner import lock_path
-from resolute.engines.embedded.sqlite import writer
 from resolute.engines.embedded.sqlite.database import open_to_write
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.sqlite.verdict import judge
+from resolute.engines.embedded.sqlite.writer import Writer
 from resolute.engines.embedded.store import Entry, RunRow
 from resolute.errors import StoreBroken, StoreError, StoreUnavailable
 from tests.integration.sqlite_file import NOW, WRITE, has_whole_batches, is_intact, opened, run, small_disk
@@ -46,9 +47,9 @@ class Warned(logging.Handler):
 @pytest.fixture
 async def warned() -> AsyncIterator[Warned]:
     handler = Warned()
-    writer.log.addHandler(handler)
+    group_writer.log.addHandler(handler)
     yield handler
-    writer.log.removeHandler(handler)
+    group_writer.log.removeHandler(handler)
 
 
 @contextmanager
@@ -160,7 +161,7 @@ async def test_failing_disk_ends_the_store(path: Path) -> None:
 
 async def test_disk_that_fails_while_nothing_is_asked_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log is moved into the file when nothing happens; whoever runs the store learns that this has failed."""
-    monkeypatch.setattr(writer, "IDLE_S", 0.05)
+    monkeypatch.setattr(Writer, "idle_s", 0.05)
     store = SqliteStore(path)
     await store.open()
     told: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from resolute.engines.embedded.owner import Owner
-from resolute.engines.embedded.sqlite import writer
 from resolute.engines.embedded.sqlite.database import open_to_write
 from resolute.engines.embedded.sqlite.statements import put, schema, statements
 from resolute.engines.embedded.sqlite.store import SqliteStore
+from resolute.engines.embedded.sqlite.writer import Writer
 from resolute.engines.embedded.store import Prune
 from resolute.errors import StoreBroken, StoreError, StoreOwned
 from tests.integration.sqlite_file import NOW, opened, run
@@ -51,7 +51,7 @@ async def test_closed_store_is_one_file(path: Path) -> None:
 
 async def test_log_is_moved_into_the_file_when_nothing_happens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store at rest has an empty write-ahead log."""
-    monkeypatch.setattr(writer, "IDLE_S", 0.01)
+    monkeypatch.setattr(Writer, "idle_s", 0.01)
     async with opened(path) as store:
         await store.commit([run(1)])
         log = path.with_name("resolute.db-wal")
