@@ -96,6 +96,12 @@ class PostgresServer:
         """A store that waits for no other holder."""
         return PostgresStore(address, clock=clock, holder_patience=timedelta(0))
 
+    def bytes_of_files(self) -> bytes:
+        """Everything that the server has written: tables, its log of changes, and what it logged."""
+        with self.connect() as outside:
+            outside.execute("CHECKPOINT")
+        return b"".join(path.read_bytes() for path in sorted(self._folder.rglob("*")) if path.is_file())
+
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
         """A session of its own, for a look from outside."""
         return psycopg.connect(

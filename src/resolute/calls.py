@@ -16,7 +16,7 @@ from resolute.engines.embedded.pruned import missing
 from resolute.engines.embedded.retention import Selection
 from resolute.engines.embedded.socket import Handler, view_to_json
 from resolute.engines.embedded.views import view
-from resolute.jobs import Job, prepare_call
+from resolute.jobs import Call, Job, prepare_call
 from resolute.jsontypes import JsonValue
 from resolute.ports import Ports, open_providers
 from resolute.providers.base import default_provider
@@ -25,13 +25,14 @@ from resolute.providers.base import default_provider
 ANSWERED_CHARS: Final = 4 * 1024 * 1024
 
 
-def job_order(job: Job, wait: timedelta) -> dict[str, Any]:
-    """A job as it is handed to the owner of a store: JSON, with its secret inputs in clear; it is never written down.
+def job_order(job: Job, call: Call, wait: timedelta) -> dict[str, Any]:
+    """A job as it is handed to the owner of a store: JSON. With secret inputs, in clear, it must not be written down.
 
     Args:
-        job: as `Job.with_input` returns it.
+        call: what `prepare_call` made of it.
     """
-    return {"name": job.name, "main": job.main, "input": dict(job.input), "wait_s": wait.total_seconds()}
+    inputs = {**call.input, **call.secrets}
+    return {"name": job.name, "main": job.main, "input": inputs, "wait_s": wait.total_seconds()}
 
 
 class JobRunner:

@@ -1,12 +1,13 @@
 """`run_once`: one run from start to end, for `resolute run`. It drives its own run and nothing else in the store.
 
-The lock of the store is held while an attempt is in flight or a secret input lives in memory, and let
-go while the run is parked; an owner that appears meanwhile is asked for the result.
+The store is held while an attempt is in flight or a secret input lives in memory, and let go while the run is parked;
+an owner that appears meanwhile is asked for the result.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -17,16 +18,17 @@ from typing import Any, Final
 from resolute.config import load_settings
 from resolute.engine import FINISHED, RunView
 from resolute.engines.embedded.engine import EmbeddedEngine
-from resolute.engines.embedded.files import POLL_S, ask_or_lock
 from resolute.engines.embedded.memory import MemoryStore
-from resolute.engines.embedded.owner import Holder, holder
-from resolute.engines.embedded.socket import call, view_from_json
-from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
-from resolute.engines.embedded.sqlite.store import SqliteStore
-from resolute.errors import StoreError
+from resolute.engines.embedded.places import engine_of
+from resolute.engines.embedded.store import Store
+from resolute.engines.embedded.store_engine import StoreEngine, Taken
+from resolute.errors import StoreError, StoreOwned, StoreUnavailable
 from resolute.model.recipe import Flow, with_children
 from resolute.ports import Ports, open_providers, shared_ledger
+from resolute.postgres.address import PostgresAddress
 from resolute.providers.base import Provider
+
+log = logging.getLogger("resolute.run")
 
 #: A run parked for less than this keeps the lock.
 SHORT_WAIT_S: Final = 2.0
@@ -43,15 +45,15 @@ class Once:
     """What is to be run once.
 
     Attributes:
-        path: the store's file, None for one in memory.
+        place: where the store is, None for one in memory.
         secrets: secret inputs by name; while they are needed they live in the memory of one process.
         job: what an owner needs to run the job itself, as `job_order` makes it; None for a flow that it knows by name.
-        on_wait: called with who holds the lock and is waited for.
+        on_wait: called with who holds the store and is waited for.
         on_start: called once with the run's id, as soon as it is on disk.
         on_park: called with the run each time that it has to wait.
     """
 
-    path: Path | None
+    place: Path | PostgresAddress | None
     flow: Flow
     run_id: str
     input: Any = None
@@ -59,7 +61,7 @@ class Once:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     job: Mapping[str, Any] | None = field(default=None, repr=False)
     trigger: str = "command"
-    on_wait: Callable[[Holder], None] = lambda holder: None
+    on_wait: Callable[[object], None] = lambda holder: None
     on_start: Callable[[str], None] = lambda run_id: None
     on_park: Callable[[RunView], None] = lambda run: None
 
@@ -70,6 +72,7 @@ async def run_once(once: Once, ports: Ports) -> RunView:
     Raises:
         RunConflict: the id belongs to a run of another flow or input.
         InputError: the input does not fit what the flow accepts.
+        StoreOwned: its owner cannot be handed a secret input without writing it down.
         StoreError: the journal failed, or its owner does not answer.
     """
     told = False
@@ -80,50 +83,59 @@ async def run_once(once: Once, ports: Ports) -> RunView:
             told = True
             once.on_start(run_id)
 
-    if once.path is None:
+    if once.place is None:
         return await _run_here(once, ports, MemoryStore(), started)
+    if isinstance(once.place, PostgresAddress):
+        for password in once.place.passwords:
+            ports.secrets.remember(password)  # should it ever be in an error, it is not shown
+    engine = engine_of(once.place, once.on_wait)
     while True:
-        found = await ask_or_lock(once.path, lambda address: _ask(once, address, started), once.on_wait)
+        found = await _ask(once, engine, started)
         if isinstance(found, RunView):
             return found
         try:
-            run = await _run_here(once, ports, SqliteStore(once.path, owner=found), started)
+            run = await _run_here(once, ports, found.store, started)
+        except StoreOwned as error:
+            log.info("another was faster: %s", error)
+            continue
         finally:
-            found.release()
+            found.let_go()
         if run.is_finished:
             return run
         once.on_park(run)
-        await _rest(once.path, run, ports)
+        await _rest(engine, run, ports)
 
 
-async def _ask(once: Once, address: Path, started: Callable[[str], None]) -> RunView:
-    """Let the owner run it."""
-    params = {"run_id": once.run_id}
+async def _ask(once: Once, engine: StoreEngine, started: Callable[[str], None]) -> RunView | Taken:
+    """What the owner makes of it; the store where there is none, or none any more."""
+    params: dict[str, Any] = {"run_id": once.run_id}
     if once.job is None:
-        flow = {"flow": once.flow.name, "input": once.input, "trigger": once.trigger}
-        run = await call(address, "start", {**flow, **params})
+        params |= {"flow": once.flow.name, "input": once.input, "trigger": once.trigger}
     else:
-        run = await call(address, "start_job", {"job": dict(once.job), **params})
+        params["job"] = dict(once.job)
+    method = "start" if once.job is None else "start_job"
+    found = await engine.order(method, is_secret=bool(once.secrets), **params)
+    if isinstance(found, Taken):
+        return found
     started(once.run_id)
     try:
-        run = await call(address, "result", params)
+        return await engine.outcome(once.run_id)
     except asyncio.CancelledError:
         if once.secrets:
-            await _cancel(address, once.run_id)
+            await _cancel(engine, once.run_id)
         raise
-    return view_from_json(run)
 
 
-async def _cancel(address: Path, run_id: str) -> None:
+async def _cancel(engine: StoreEngine, run_id: str) -> None:
     with suppress(StoreError, TimeoutError):
         async with asyncio.timeout(GRACE.total_seconds()):
-            await call(address, "cancel", {"run_id": run_id})
+            found = await engine.order("cancel", run_id=run_id)
+            if isinstance(found, Taken):  # whoever opens it next ends the run: its secret is gone
+                found.let_go()
 
 
-async def _run_here(
-    once: Once, ports: Ports, store: MemoryStore | SqliteStore, started: Callable[[str], None]
-) -> RunView:
-    """The run as far as it goes without letting go of the lock."""
+async def _run_here(once: Once, ports: Ports, store: Store, started: Callable[[str], None]) -> RunView:
+    """The run as far as it goes without letting go of the store; raises StoreOwned when another was faster."""
     async with AsyncExitStack() as stack:
         services = open_providers(once.providers, ports, stack)
         ledger = shared_ledger(load_settings(environ=ports.environ).database, services.values(), ports.secrets)
@@ -162,7 +174,7 @@ async def _drive(once: Once, engine: EmbeddedEngine, started: Callable[[str], No
     started(run.id)
     if run.status == "failed" and once.secrets:
         run = await engine.resend(run.id, once.secrets)
-    if once.path is None or once.secrets:
+    if once.place is None or once.secrets:
         return await engine.result(run.id)
     while True:
         run = await engine.driven(run.id)
@@ -188,15 +200,19 @@ async def _settle(engine: EmbeddedEngine) -> None:
             await engine.settle_interrupted()
 
 
-async def _rest(path: Path, run: RunView, ports: Ports) -> None:
+async def _rest(engine: StoreEngine, run: RunView, ports: Ports) -> None:
     """Wait until the parked run is due, has something new to look at, or an owner appears that goes on with it."""
-    reader, parked_until = ReadOnlyStore(path), run.due_at
+    parked_until = run.due_at
     while True:
-        found = holder(path)
-        if found is not None and found.address is not None:
-            await asyncio.sleep(POLL_S)
-            return
-        now, row = ports.clock.now(), await reader.find(run.id)
+        try:
+            if await asyncio.to_thread(lambda: engine.has_worker):
+                return
+            row = await engine.reader.find(run.id)
+        except StoreUnavailable as error:
+            log.info("run %s waits: %s", run.id, error)
+            await asyncio.sleep(REST_S)
+            continue
+        now = ports.clock.now()
         if row is None or row.status in FINISHED:
             return
         dues = [at for at in (parked_until, row.due_at) if at is not None]

@@ -51,7 +51,7 @@ def common_options() -> list[click.Option]:
 
     return [
         value("module", "MODULE", "The flows: a Python file or a dotted module."),
-        value("store", "ADDRESS", "The store: sqlite:///PATH (default sqlite:///resolute.db), or memory:."),
+        value("store", "ADDRESS", "The store: sqlite:///PATH (default resolute.db), postgresql://…, or memory:."),
         flag("json", "Print for programs: a list is one JSON array."),
         flag("verbose", "Log more, on stderr.", "-v"),
         click.Option(

@@ -17,7 +17,7 @@ from resolute.cli.pagerduty_account import asked, machine
 from resolute.cli.project import run_to_end, settings
 from resolute.cli.terminal import note, print_json
 from resolute.clock import new_id
-from resolute.config import store_path
+from resolute.config import store_place
 from resolute.engine import RunView
 from resolute.errors import ConfigError, ProviderError
 from resolute.jobs import Job, prepare_call
@@ -92,13 +92,13 @@ def _sent(common: Common, order: Order, ports: Ports) -> RunView:
     timeout = timedelta(seconds=max(1.0, min(order.wait_s, _REQUEST_S)))
     account = PagerDutyProvider(PagerDutyConfig(timeout=timeout, confirm=False))  # this command is gone by then
     once = Once(
-        store_path(found.store, found.folder),
+        store_place(found.store, found.folder),
         call.flow,
         new_id(ports.clock, ports.randomness) if order.run_id is None else order.run_id,
         call.input,
         providers=[account],
         secrets=call.secrets,
-        job=job_order(job, wait),
+        job=job_order(job, call, wait),
         trigger=call.flow.name,
         on_wait=lambda holder: note(f"waiting for {holder}, which is at work on the store"),
     )

@@ -6,7 +6,6 @@ import asyncio
 import difflib
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
@@ -20,11 +19,11 @@ from resolute.cli.run_result import print_result
 from resolute.cli.run_waits import waits
 from resolute.cli.terminal import note, print_json, shown
 from resolute.clock import new_id
-from resolute.config import load_settings, store_path, temporal_of
+from resolute.config import load_settings, store_place, temporal_of
 from resolute.drawing.words import step_lines
 from resolute.engine import RunView
-from resolute.engines.embedded.files import FileEngine
-from resolute.engines.embedded.owner import holder
+from resolute.engines.embedded.places import engine_of
+from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import ConfigError
 from resolute.loader import Found
 from resolute.model.recipe import Flow
@@ -56,7 +55,7 @@ def run_flow(common: Common, call: FlowCall) -> int:
     own = Worker(made.config, flows=[flow], providers=made.providers, ports=made.ports)
     address = load_settings(store=common.store or made.store_address)
     server = temporal_of(address, made.config.engine, made.ports.environ)
-    path = None if server is not None else store_path(address.store, address.folder)
+    place = None if server is not None else store_place(address.store, address.folder)
     if call.dry_run:
         return _show_plan(common, flow, own)
     if server is not None:
@@ -73,8 +72,8 @@ def run_flow(common: Common, call: FlowCall) -> int:
             settings=address,
             ports=made.ports,
         )
-    owner = holder(path) if path is not None else None
-    is_here = owner is None or owner.address is None  # a worker has its own environment
+    engine = None if place is None else engine_of(place)
+    is_here = engine is None or not engine.has_worker  # a worker has its own environment
     problems = own.problems(receives=False) if is_here else []
     if problems:
         raise ConfigError("\n".join([f"{flow.name} cannot run:", *(f"  - {problem}" for problem in problems)]))
@@ -96,7 +95,7 @@ def run_flow(common: Common, call: FlowCall) -> int:
                 note(f"waits for {shown(line)}" if not line.startswith(" ") else shown(line))
 
     once = Once(
-        path,
+        place,
         flow,
         run_id,
         given,
@@ -108,18 +107,18 @@ def run_flow(common: Common, call: FlowCall) -> int:
     try:
         run = run_to_end(_within(once, ports, call.wait))
     except TimeoutError:
-        note(f"{_left(started, flow, path)} It has not finished within {call.wait:g} s.")
+        note(f"{_left(started, flow, engine)} It has not finished within {call.wait:g} s.")
         return 1
     except KeyboardInterrupt:
-        note(_left(started, flow, path))
+        note(_left(started, flow, engine))
         raise
-    return print_result(common, run if path is None else run_to_end(_in_full(run, path)))
+    return print_result(common, run if engine is None else run_to_end(_in_full(run, engine)))
 
 
-async def _in_full(run: RunView, path: Path) -> RunView:
-    """The run with its input and output; where a worker ran it, large ones stand in the file alone."""
+async def _in_full(run: RunView, engine: StoreEngine) -> RunView:
+    """The run with its input and output; where a worker ran it, large ones stand in the store alone."""
     is_whole = size_apart(run.input) is None and size_apart(run.output) is None
-    return run if is_whole else await FileEngine(path).result(run.id)
+    return run if is_whole else await engine.result(run.id)
 
 
 async def _within(once: Once, ports: Ports, wait: float | None) -> RunView:
@@ -127,13 +126,13 @@ async def _within(once: Once, ports: Ports, wait: float | None) -> RunView:
         return await run_once(once, ports)
 
 
-def _left(started: list[str], flow: Flow, path: Path | None) -> str:
+def _left(started: list[str], flow: Flow, engine: StoreEngine | None) -> str:
     if not started:
         return f"{flow.name} was not started."
-    if path is None:
+    if engine is None:
         return f"Run {started[0]} of {flow.name} is given up with its store in memory."
-    who = "goes on in the worker" if FileEngine(path).has_worker else "is left to the next worker"
-    return f"Run {started[0]} of {flow.name} {who} on {path}. `resolute runs show {started[0]}` shows it."
+    who = "goes on in the worker" if engine.has_worker else "is left to the next worker"
+    return f"Run {started[0]} of {flow.name} {who} on {engine.path}. `resolute runs show {started[0]}` shows it."
 
 
 def _find(name: str, found: Found) -> Flow:

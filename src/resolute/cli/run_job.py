@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -20,10 +19,10 @@ from resolute.cli.options import Common
 from resolute.cli.project import run_to_end, settings
 from resolute.cli.terminal import note, pretty, print_json
 from resolute.clock import new_id
-from resolute.config import store_path
+from resolute.config import store_place
 from resolute.engine import RunView
-from resolute.engines.embedded.files import FileEngine
-from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
+from resolute.engines.embedded.places import engine_of
+from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import ConfigError, InputError, RunNotFound, StoreError
 from resolute.jobs import Call, Job, find_job, job_activity, prepare_call
 from resolute.ledger.intent import PagingActivity, Preparation
@@ -86,15 +85,16 @@ def _run(common: Common, asked: JobCall, ports: Ports) -> int:
     providers = _providers(activity, wait)
     if asked.dry_run:
         return _show_plan(common, call, "" if asked.run_id is None else run_id, ports, providers)
-    path = store_path(found.store, found.folder)
+    place = store_place(found.store, found.folder)
+    engine = None if place is None else engine_of(place)
     once = Once(
-        path,
+        place,
         call.flow,
         run_id,
         call.input,
         providers=providers,
         secrets=call.secrets,
-        job=job_order(job, wait),
+        job=job_order(job, call, wait),
         trigger=call.flow.name,
         on_wait=lambda holder: note(f"waiting for {holder}, which is at work on the store"),
         on_start=lambda run_id: _tell_start(job, run_id),
@@ -102,11 +102,11 @@ def _run(common: Common, asked: JobCall, ports: Ports) -> int:
     try:
         run = run_to_end(run_once(once, ports))
     except KeyboardInterrupt:
-        done = run_to_end(_finished(path, run_id))
+        done = run_to_end(_finished(engine, run_id))
         if done is None or done.status != "succeeded":
             raise
         run = done  # the answer came while it ended
-    return _answer(run, call, run_to_end(_row_of(path, run)))
+    return _answer(run, call, run_to_end(_row_of(engine, run)))
 
 
 def _given(asked: JobCall, activity: Activity[Any, Any]) -> Mapping[str, Any]:
@@ -135,23 +135,23 @@ def _tell_start(job: Job, run_id: str) -> None:
         note(f'run {run_id} of the job "{job.name}"; with --run-id {run_id} it can be repeated safely')
 
 
-async def _finished(path: Path | None, run_id: str) -> RunView | None:
+async def _finished(engine: StoreEngine | None, run_id: str) -> RunView | None:
     """The run, if it was written down and has finished."""
-    if path is None:
+    if engine is None:
         return None
     with suppress(RunNotFound, StoreError):
-        run = await FileEngine(path).get(run_id)
+        run = await engine.get(run_id)
         return run if run.is_finished else None
     return None
 
 
-async def _row_of(path: Path | None, run: RunView) -> Row | None:
+async def _row_of(engine: StoreEngine | None, run: RunView) -> Row | None:
     """The job's row in the incident log."""
-    if path is None:
+    if engine is None:
         return None
-    nodes = (await FileEngine(path).get(run.id)).nodes
+    nodes = (await engine.get(run.id)).nodes
     ids = [node.log_id for node in nodes if node.log_id is not None]
-    return await ReadOnlyStore(path).ledger_row(ids[-1]) if ids else None
+    return await engine.reader.ledger_row(ids[-1]) if ids else None
 
 
 def _answer(run: RunView, call: Call, row: Row | None) -> int:

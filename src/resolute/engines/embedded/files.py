@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from resolute.clock import monotonic
+from resolute.engine import RunView
 from resolute.engines.embedded.owner import Holder, Owner, holder
-from resolute.engines.embedded.socket import OwnerGone, OwnerSilent, call
+from resolute.engines.embedded.socket import OwnerGone, OwnerSilent, call, view_from_json
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import TickRow
@@ -95,7 +96,7 @@ class FileEngine(StoreEngine):
     async def ticks(self) -> dict[tuple[str, str], TickRow]:
         return await super().ticks() if self.path.exists() else {}
 
-    async def _order(self, method: str, **params: Any) -> Any:
+    async def order(self, method: str, *, is_secret: bool = False, **params: Any) -> Any:
         async def ask(address: Path) -> Any:
             return _Answer(await call(address, method, params))
 
@@ -103,6 +104,10 @@ class FileEngine(StoreEngine):
         if isinstance(found, Owner):
             return Taken(SqliteStore(self.path, owner=found), found.release)
         return found.content
+
+    async def outcome(self, run_id: str) -> RunView | Taken:
+        found = await self.order("result", run_id=run_id)
+        return found if isinstance(found, Taken) else view_from_json(found)
 
     async def _until_ended(self, run_id: str) -> None:
         found = holder(self.path)

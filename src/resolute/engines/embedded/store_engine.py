@@ -75,8 +75,19 @@ class StoreEngine(ABC):
         """Whether a process that takes orders owns the store now."""
 
     @abstractmethod
-    async def _order(self, method: str, **params: Any) -> Any:
-        """What the owner answers, or `Taken` where the store has none."""
+    async def order(self, method: str, *, is_secret: bool = False, **params: Any) -> Any:
+        """What the owner answers, or `Taken` where the store has none.
+
+        Args:
+            is_secret: the parameters hold what must stand in no file and no database.
+
+        Raises:
+            StoreOwned: they do, and the owner is not to be reached without writing them down.
+        """
+
+    @abstractmethod
+    async def outcome(self, run_id: str) -> RunView | Taken:
+        """The run as the owner has ended it; `Taken` as soon as there is no owner that goes on with it."""
 
     @abstractmethod
     async def _until_ended(self, run_id: str) -> None:
@@ -90,7 +101,7 @@ class StoreEngine(ABC):
         check_run_id(name)
         wanted = input_digest(flow, input)
         plain = to_plain(input)
-        found = await self._order("start", flow=flow, input=plain, run_id=name, trigger=trigger)
+        found = await self.order("start", flow=flow, input=plain, run_id=name, trigger=trigger)
         if not isinstance(found, Taken):
             return view_from_json(found)
         try:
@@ -184,7 +195,7 @@ class StoreEngine(ABC):
     async def cancel(self, run_id: str, *, by: str = "", reason: str = "") -> RunView:
         """End a run; without a worker, one with something to undo is left to the next worker."""
         await self._found(run_id)
-        found = await self._order("cancel", run_id=run_id, by=by, reason=reason)
+        found = await self.order("cancel", run_id=run_id, by=by, reason=reason)
         if not isinstance(found, Taken):
             return view_from_json(found)
         async with self._alone(found) as engine:
@@ -193,7 +204,7 @@ class StoreEngine(ABC):
     async def retry(self, run_id: str) -> RunView:
         """Take a failed run up again; that needs its flow, and so a worker."""
         await self._found(run_id)
-        found = await self._order("retry", run_id=run_id)
+        found = await self.order("retry", run_id=run_id)
         if not isinstance(found, Taken):
             return view_from_json(found)
         found.let_go()
@@ -220,7 +231,7 @@ class StoreEngine(ABC):
             raise InputError(f"The data of the answer cannot be kept: {error}. Give JSON values.") from error
 
         answer = {"outcome": outcome, "by": by, "reason": reason, "data": plain}
-        found = await self._order("signal", run_id=run_id, gate=gate, **answer)
+        found = await self.order("signal", run_id=run_id, gate=gate, **answer)
         if isinstance(found, Taken):
             async with self._alone(found) as engine:
                 check_gate(await _gates_of(engine, row), run_id, gate)
@@ -233,7 +244,7 @@ class StoreEngine(ABC):
     async def pause(self, flow: str, triggers: Sequence[str], paused: bool) -> None:
         """Pause schedules or let them go on; without a worker it is written down for the next one."""
         for at, trigger in enumerate(triggers):
-            found = await self._order("pause", flow=flow, trigger=trigger, paused=paused)
+            found = await self.order("pause", flow=flow, trigger=trigger, paused=paused)
             if isinstance(found, Taken):
                 await self._pause_here(found, flow, triggers[at:], paused)
                 return
@@ -261,7 +272,7 @@ class StoreEngine(ABC):
         """
         count = 0
         while True:
-            found = await self._order("prune", **selection_to_json(selection))
+            found = await self.order("prune", **selection_to_json(selection))
             if isinstance(found, Taken):
                 async with self._alone(found) as engine:
                     while pruned := await engine.retention.prune(selection):

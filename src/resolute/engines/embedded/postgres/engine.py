@@ -10,13 +10,15 @@ from typing import Any, Final
 import psycopg
 
 from resolute.clock import monotonic
+from resolute.engine import FINISHED, RunView
 from resolute.engines.embedded.postgres.holder import PACKAGE, PostgresHolder
 from resolute.engines.embedded.postgres.inbox import channel
 from resolute.engines.embedded.postgres.reader import PostgresReader
 from resolute.engines.embedded.postgres.store import PostgresStore
 from resolute.engines.embedded.socket import OwnerGone, call_text, result_of
 from resolute.engines.embedded.store_engine import StoreEngine, Taken
-from resolute.errors import StoreOwned
+from resolute.engines.embedded.views import view, with_large
+from resolute.errors import StoreOwned, StoreUnavailable
 from resolute.model.codec import from_text
 from resolute.postgres.address import PostgresAddress
 from resolute.postgres.session import OWNER_LOCK, connect_async, unreachable
@@ -54,25 +56,50 @@ class PostgresEngine(StoreEngine):
         found = self.reader.holder()
         return found is not None and found.listens
 
-    async def _order(self, method: str, **params: Any) -> Any:
+    async def order(self, method: str, *, is_secret: bool = False, **params: Any) -> Any:
         line = call_text(method, params).decode("ascii")
+        while True:
+            found = await self._worker()
+            if isinstance(found, Taken):
+                return found
+            if is_secret:
+                raise StoreOwned(
+                    f"The store {self.path} is owned by {found}, and a secret input cannot be handed to it: orders go "
+                    "through the database, where no secret is to stand. Nothing was sent or written. Run it on a store "
+                    "of its own (--store sqlite:///jobs.db; RESOLUTE_DATABASE_URL keeps the incident log in common), "
+                    "start a flow of that worker, which reads the key itself, or stop the worker first."
+                )
+            try:
+                return result_of(from_text(await self._asked(found, line)))
+            except OwnerGone as error:
+                log.debug("the owner changes: %s", error)
+            await asyncio.sleep(LONGEST_LOOK_S)
+
+    async def outcome(self, run_id: str) -> RunView | Taken:
+        while True:
+            try:
+                row = await self._found(run_id)
+                if row.status in FINISHED:
+                    return view(await with_large(self.reader, row))
+                found = await self._worker()
+                if isinstance(found, Taken):
+                    return found
+            except StoreUnavailable as error:  # its worker waits for the server as well
+                log.info("waiting: %s", error)
+            await asyncio.sleep(LONGEST_LOOK_S)
+
+    async def _worker(self) -> PostgresHolder | Taken:
+        """The worker, or the store when nobody holds it. Who else holds it is waited for, as is a worker's return."""
         waits_for, began_s = "", monotonic()
         while True:
             found, last = await asyncio.to_thread(self.reader.holders)
-            if found is None:
-                if last.listens and monotonic() - began_s < RETURN_S:
-                    await asyncio.sleep(LONGEST_LOOK_S)
-                    continue
+            if found is not None and found.listens:
+                return found
+            if found is None and (not last.listens or monotonic() - began_s >= RETURN_S):
                 return Taken(PostgresStore(self.path))
-            try:
-                if found.listens:
-                    return result_of(from_text(await self._asked(found, line)))
-            except OwnerGone as error:
-                log.debug("the owner changes: %s", error)
-            else:
-                if waits_for != found.token:
-                    waits_for = found.token
-                    self._on_wait(found)
+            if found is not None and waits_for != found.token:
+                waits_for = found.token
+                self._on_wait(found)
             await asyncio.sleep(LONGEST_LOOK_S)
 
     async def _asked(self, holder: PostgresHolder, line: str) -> str:

@@ -30,8 +30,8 @@ class Hold:
 
     Args:
         listens: whether it is a worker, which takes orders.
-        patience_s: for how long another holder is waited for: a command lets go soon, and the server needs some
-            seconds to see that a machine is gone.
+        patience_s: for how long another worker is waited for: the server needs some seconds to see that a machine is
+            gone. A command is waited for as long as it is at work, unless there is no patience at all.
         give_up: ends that wait when it is set.
     """
 
@@ -116,6 +116,8 @@ class Hold:
         ends_s, told = monotonic() + self._patience_s, ""
         while not self._try_lock(connection):
             found = holder_now(connection, self._address) or PostgresHolder()
+            if found.token and not found.listens:
+                ends_s = monotonic() + self._patience_s
             if monotonic() >= ends_s or self._give_up.wait(LOOK_S):
                 raise StoreOwned(
                     f"The store {self._address} is owned by {found}. Expected to own it alone. "

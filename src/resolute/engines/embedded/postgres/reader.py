@@ -11,7 +11,7 @@ import psycopg
 from resolute.engines.embedded.postgres.holder import PACKAGE, PostgresHolder, holder_now, known_holder
 from resolute.engines.embedded.postgres.rows import found, given
 from resolute.engines.embedded.postgres.store import PostgresReads
-from resolute.engines.embedded.postgres.verdict import named
+from resolute.engines.embedded.postgres.verdict import judge, named
 from resolute.engines.embedded.sqlite.reads import Found, Query
 from resolute.errors import StoreError
 from resolute.postgres.address import PostgresAddress
@@ -66,4 +66,6 @@ class PostgresReader(PostgresReads):
                     for query in queries
                 ]
             except psycopg.Error as error:
+                if judge(error) == "lost":
+                    raise unreachable(self.path, error) from error
                 raise StoreError(f"The store {self.path} cannot be read: {named(error, self.path)}.") from error
