@@ -59,3 +59,16 @@ def test_every_text_comes_back(text: str) -> None:
     """Also with the character that PostgreSQL cannot hold, and with the one that stands for it."""
     assert read(written(text)) == text
     assert "\0" not in written(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://me:s%40cret@db:5432/name?schema=mine", "postgresql://me@db:5432/name"),
+        ("postgres://me@db/name?sslmode=require&password=secret", "postgres://me@db/name?sslmode=require"),
+        ("postgresql:///name?host=/run/pg", "postgresql:///name?host=%2Frun%2Fpg"),
+    ],
+)
+def test_address_for_another_program_holds_no_password(text: str, shown: str) -> None:
+    """It is what libpq takes, all but the password and our own schema."""
+    assert postgres_address(text).open_url == shown

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from resolute.cli.options import Common
+
+if TYPE_CHECKING:
+    from resolute.postgres.address import PostgresAddress
 
 #: Work that takes no longer is done without a word.
 QUIET_S: Final = 0.5
@@ -23,15 +27,26 @@ MEGABYTE: Final = 1_000_000
 @click.option("--force", is_flag=True, help="Replace FILE when it exists.")
 @click.pass_obj
 def backup(common: Common, file: Path, force: bool) -> None:
-    """Copy the store to FILE as it is at this moment, whether a worker runs or not.
+    """Copy the store to FILE as it is at this moment, whether a worker runs or not. (In PostgreSQL pg_dump does it.)
 
     The copy is checked, and is a store by itself: to go back to it, stop the worker, put the copy in the place of the
     store and delete the -wal and -shm files beside it.
     """
-    from resolute.cli.project import store_file
+    from resolute.cli.project import settings, store_file
     from resolute.cli.terminal import print_json
+    from resolute.config import store_place
     from resolute.engines.embedded.sqlite.backup import back_up
+    from resolute.errors import ConfigError
+    from resolute.postgres.address import PostgresAddress
 
+    found = settings(common)
+    place = store_place(found.store, found.folder)
+    if isinstance(place, PostgresAddress):
+        raise ConfigError(
+            f"The store {place} is in PostgreSQL, whose own program copies it, whether a worker runs or not:\n"
+            f"  {dump_command(place, found.database, file)}\n"
+            "Give the password to it as libpq takes it: PGPASSWORD, or ~/.pgpass. pg_restore brings the copy back."
+        )
     path = store_file(common)
     with _interrupted_by_sigterm(), _progress() as progress:
         copy = back_up(path, file, overwrite=force, progress=progress)
@@ -47,6 +62,22 @@ def backup(common: Common, file: Path, force: bool) -> None:
     else:
         size, runs = f"{copy.bytes / MEGABYTE:,.1f} MB", f"{copy.runs:,} run{'' if copy.runs == 1 else 's'}"
         click.echo(f"Copied {path} to {copy.path}: {size}, {runs}, schema version {copy.schema_version}.")
+
+
+def dump_command(place: PostgresAddress, database: str, file: Path) -> str:
+    """What copies a store in PostgreSQL to a file, without its password; with the shared log where that is beside it.
+
+    Args:
+        database: the address of the incident log that several workers share, "" for none.
+    """
+    from resolute.postgres.address import postgres_address
+
+    schemas = [place.schema]
+    ledger = postgres_address(database).ledger if database else None
+    if ledger is not None and ledger.open_url == place.open_url:
+        schemas.append(ledger.schema)
+    words = ["pg_dump", "--format=custom", *(f"--schema={name}" for name in schemas), f"--file={file}", place.open_url]
+    return shlex.join(words)
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def signal_run(
 @click.option("--keep", type=click.IntRange(0, 10**9), metavar="N", help="Runs beyond the newest N of their flow.")
 @click.option("--flow", metavar="FLOW", help="Only runs of this flow.")
 @click.option("--dry-run", is_flag=True, help="Say how many they are, and change nothing.")
-@click.option("--vacuum", is_flag=True, help="Make the file smaller afterwards; needs the store without a worker.")
+@click.option("--vacuum", is_flag=True, help="Make the store smaller afterwards; needs it without a worker.")
 @click.pass_obj
 def prune_runs(
     common: Common, older_than: str | None, keep: int | None, flow: str | None, dry_run: bool, vacuum: bool

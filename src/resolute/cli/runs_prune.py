@@ -6,19 +6,20 @@ import re
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from resolute.cli.follow import Screen
 from resolute.cli.options import Common
-from resolute.cli.project import run_to_end, settings, store_file
+from resolute.cli.project import run_to_end, settings, store_engine
 from resolute.cli.terminal import note, print_json, when
 from resolute.clock import SystemClock, monotonic
 from resolute.config import MOST_DAYS
-from resolute.engines.embedded.files import FileEngine
 from resolute.engines.embedded.retention import Selection
-from resolute.engines.embedded.sqlite.space import Space, space, vacuum
+from resolute.engines.embedded.space import Space
+from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import ConfigError, StoreOwned
 
 #: Work that takes no longer is done without a word.
@@ -59,30 +60,31 @@ class Asked:
 
 def prune_runs(common: Common, asked: Asked) -> int:
     """Prune, and say how many runs and how much room that was; the exit code."""
-    path = store_file(common)
-    engine = FileEngine(path, on_wait=lambda holder: note(f"waiting for {holder}, which is at work on the store"))
+    engine = store_engine(common, lambda holder: note(f"waiting for {holder}, which is at work on the store"))
     selection = _selection(common, asked)
     if asked.vacuum and engine.has_worker:
         raise StoreOwned(
-            f"A worker runs on {path}, and --vacuum needs the store for itself: nothing was changed. Stop the worker "
-            "first, or leave --vacuum out: what is freed is used again, so that the file does not grow."
+            f"A worker runs on {engine.path}, and --vacuum needs the store for itself: nothing was changed. Stop the "
+            "worker first, or leave --vacuum out: what is freed is used again, so that the store does not grow."
         )
-    before = space(path)
+    before = after = run_to_end(engine.space())
     if asked.dry_run:
-        runs, after = run_to_end(engine.prunable(selection)), before
+        runs = run_to_end(engine.prunable(selection))
     else:
         runs = run_to_end(_prune(engine, selection))
-        after = space(path)
+        after = run_to_end(engine.space())
         if asked.vacuum:
-            run_to_end(vacuum(path))
+            run_to_end(engine.vacuum())
+    now = run_to_end(engine.space())
     if common.json:
-        print_json(_json(selection, asked, runs, max(0, after.free_bytes - before.free_bytes), space(path)))
+        print_json(_json(selection, asked, runs, _freed(before, after), now))
         return 0
     click.echo(f"{_told(runs, asked)}: {_which(selection)}.")
     if asked.dry_run:
         click.echo("Nothing was changed: this was --dry-run.")
     else:
-        _tell_room(before, after, space(path) if asked.vacuum else None)
+        what = "file" if isinstance(engine.path, Path) else "database"
+        click.echo(_room(what, before, after, now if asked.vacuum else None))
     return 0
 
 
@@ -102,7 +104,7 @@ def _selection(common: Common, asked: Asked) -> Selection:
     return Selection(before, keep, asked.flow)
 
 
-async def _prune(engine: FileEngine, selection: Selection) -> int:
+async def _prune(engine: StoreEngine, selection: Selection) -> int:
     total, begun_s, screen = await engine.prunable(selection), monotonic(), Screen(sys.stderr)
 
     def tell(count: int) -> None:
@@ -131,13 +133,22 @@ def _which(selection: Selection) -> str:
     return named if selection.flow is None or selection.keep is not None else f"{named}, of {selection.flow}"
 
 
-def _tell_room(before: Space, after: Space, vacuumed: Space | None) -> None:
+def _freed(before: Space, after: Space) -> int | None:
+    """How much more is free now; None where that is not known."""
+    if before.free_bytes is None or after.free_bytes is None:
+        return None
+    return max(0, after.free_bytes - before.free_bytes)
+
+
+def _room(what: str, before: Space, after: Space, vacuumed: Space | None) -> str:
+    """What became of the room that the runs took."""
     if vacuumed is not None:
-        click.echo(f"The file has {_megabytes(vacuumed.bytes)} now; it had {_megabytes(before.bytes)}.")
-        return
-    freed = max(0, after.free_bytes - before.free_bytes)
-    click.echo(
-        f"{_megabytes(freed)} were freed. The file keeps its {_megabytes(after.bytes)}, of which "
+        return f"The {what} has {_megabytes(vacuumed.bytes)} now; it had {_megabytes(before.bytes)}."
+    freed = _freed(before, after)
+    if freed is None or after.free_bytes is None:
+        return f"The {what} keeps its {_megabytes(after.bytes)}. What was freed is used again before it grows."
+    return (
+        f"{_megabytes(freed)} were freed. The {what} keeps its {_megabytes(after.bytes)}, of which "
         f"{_megabytes(after.free_bytes)} are used again before it grows."
     )
 
@@ -146,7 +157,7 @@ def _megabytes(count: int) -> str:
     return f"{count / MEGABYTE:,.1f} MB"
 
 
-def _json(selection: Selection, asked: Asked, runs: int, freed: int, now: Space) -> dict[str, Any]:
+def _json(selection: Selection, asked: Asked, runs: int, freed: int | None, now: Space) -> dict[str, Any]:
     return {
         "dry_run": asked.dry_run,
         "runs": runs,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from resolute.errors import ConfigError
 
@@ -44,6 +45,19 @@ class PostgresAddress:
             text = text.replace(password, "••••")
         return text
 
+    @property
+    def open_url(self) -> str:
+        """As libpq takes it, without the password, which it then asks for or finds where it looks for one."""
+        parts = urlsplit(self.url)
+        userinfo, at, place = parts.netloc.rpartition("@")
+        left = [(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRETS]
+        return _joined(parts._replace(netloc=f"{userinfo.partition(':')[0]}{at}{place}"), left)
+
+    @property
+    def ledger(self) -> PostgresAddress:
+        """Where the incident log stands that several workers share."""
+        return self.beside(f"{self.schema}_ledger")
+
     def beside(self, schema: str) -> PostgresAddress:
         """The same database, with tables in another schema."""
         return PostgresAddress(self.url, schema, self.shown, self.passwords)
@@ -76,7 +90,7 @@ def postgres_address(text: str) -> PostgresAddress:
             "50 of them at most: ?schema=resolute."
         )
     left = [(name, value) for name, value in given if name != "schema"]
-    url = urlunsplit(parts._replace(query=urlencode(left)))
+    url = _joined(parts, left)
     at = f"{user}@" if user else ""
     place = f"[{host}]" if ":" in host else host
     shown = f"postgresql://{at}{place}{f':{port}' if port else ''}{parts.path}"
@@ -85,6 +99,12 @@ def postgres_address(text: str) -> PostgresAddress:
     secrets = [password, *(value for name, value in left if name in _SECRETS)]
     spelled = {spelling for secret in secrets for spelling in (secret, unquote(secret)) if spelling}
     return PostgresAddress(url, schema, shown, tuple(sorted(spelled, key=len, reverse=True)))
+
+
+def _joined(parts: SplitResult, parameters: Sequence[tuple[str, str]]) -> str:
+    """The address with these parameters; libpq wants its slashes also where there is no host."""
+    query = f"?{urlencode(parameters)}" if parameters else ""
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{query}"
 
 
 def extra_missing() -> str | None:

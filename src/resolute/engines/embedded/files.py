@@ -13,7 +13,9 @@ from resolute.clock import monotonic
 from resolute.engine import RunView
 from resolute.engines.embedded.owner import Holder, Owner, holder
 from resolute.engines.embedded.socket import OwnerGone, OwnerSilent, call, view_from_json
+from resolute.engines.embedded.space import Space
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
+from resolute.engines.embedded.sqlite.space import space, vacuum
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import TickRow
 from resolute.engines.embedded.store_engine import StoreEngine, Taken
@@ -108,6 +110,12 @@ class FileEngine(StoreEngine):
     async def outcome(self, run_id: str) -> RunView | Taken:
         found = await self.order("result", run_id=run_id)
         return found if isinstance(found, Taken) else view_from_json(found)
+
+    async def space(self) -> Space:
+        return await asyncio.to_thread(space, self.path)
+
+    async def vacuum(self) -> None:
+        await vacuum(self.path)
 
     async def _until_ended(self, run_id: str) -> None:
         found = holder(self.path)

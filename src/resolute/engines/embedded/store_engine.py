@@ -21,6 +21,7 @@ from resolute.engines.embedded.request import check_gate, check_run_id, check_sa
 from resolute.engines.embedded.retention import Selection, selection_to_json
 from resolute.engines.embedded.schedules import pause_ops
 from resolute.engines.embedded.socket import view_from_json
+from resolute.engines.embedded.space import Space
 from resolute.engines.embedded.sqlite.reads import Reads
 from resolute.engines.embedded.store import RunRow, Store, TickRow
 from resolute.engines.embedded.views import view, with_large
@@ -88,6 +89,19 @@ class StoreEngine(ABC):
     @abstractmethod
     async def outcome(self, run_id: str) -> RunView | Taken:
         """The run as the owner has ended it; `Taken` as soon as there is no owner that goes on with it."""
+
+    @abstractmethod
+    async def space(self) -> Space:
+        """How large the store is now; raises StoreError where there is none."""
+
+    @abstractmethod
+    async def vacuum(self) -> None:
+        """Give back to the disk what is free in the store, which needs the store for itself.
+
+        Raises:
+            StoreOwned: a worker or another command holds it.
+            StoreUnavailable: there is no room for the copy that this takes for a while.
+        """
 
     @abstractmethod
     async def _until_ended(self, run_id: str) -> None:

@@ -61,7 +61,7 @@ class PostgresLedger:
     """
 
     def __init__(self, address: PostgresAddress, *, lease: timedelta = timedelta(seconds=60)) -> None:
-        self.address = address.beside(f"{address.schema}_ledger")
+        self.address = address.ledger
         self._lease = lease
         self._worker = ""
         self._connection: AsyncConnection | None = None
@@ -195,7 +195,7 @@ class LedgerReader(PostgresReader):
     package = PACKAGE
 
     def __init__(self, address: PostgresAddress) -> None:
-        super().__init__(address.beside(f"{address.schema}_ledger"))
+        super().__init__(address.ledger)
 
 
 def _claim(is_granted: bool, seen: tuple[Any, ...] | None) -> Claim:

@@ -15,7 +15,9 @@ from resolute.engines.embedded.postgres.holder import PACKAGE, PostgresHolder
 from resolute.engines.embedded.postgres.inbox import channel
 from resolute.engines.embedded.postgres.reader import PostgresReader
 from resolute.engines.embedded.postgres.store import PostgresStore
+from resolute.engines.embedded.postgres.vacuum import vacuum
 from resolute.engines.embedded.socket import OwnerGone, call_text, result_of
+from resolute.engines.embedded.space import Space
 from resolute.engines.embedded.store_engine import StoreEngine, Taken
 from resolute.engines.embedded.views import view, with_large
 from resolute.errors import StoreOwned, StoreUnavailable
@@ -131,6 +133,12 @@ class PostgresEngine(StoreEngine):
                         await connection.execute(statements(PACKAGE)["remove_order"].encode(), (id,))
         except psycopg.Error as error:
             raise unreachable(self.path, error) from error
+
+    async def space(self) -> Space:
+        return await self.reader.space()
+
+    async def vacuum(self) -> None:
+        await asyncio.to_thread(vacuum, self.path)
 
     async def _until_ended(self, run_id: str) -> None:
         await asyncio.sleep(LONGEST_LOOK_S)

@@ -352,3 +352,12 @@ DELETE FROM orders WHERE id = %s;
 -- name: remove_old_orders
 -- Of callers that went away before they had their answer.
 DELETE FROM orders WHERE asked_at < clock_timestamp() - interval '1 hour';
+
+-- name: tables
+-- The tables of the store, by name.
+SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename;
+
+-- name: space
+-- What the tables take on the disk, with their indexes and what is stored apart.
+SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+WHERE relkind = 'r' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema());

@@ -12,6 +12,7 @@ from resolute.engines.embedded.postgres.holder import PACKAGE, PostgresHolder, h
 from resolute.engines.embedded.postgres.rows import found, given
 from resolute.engines.embedded.postgres.store import PostgresReads
 from resolute.engines.embedded.postgres.verdict import judge, named
+from resolute.engines.embedded.space import Space
 from resolute.engines.embedded.sqlite.reads import Found, Query
 from resolute.errors import StoreError
 from resolute.postgres.address import PostgresAddress
@@ -37,6 +38,11 @@ class PostgresReader(PostgresReads):
 
     async def _ask(self, *queries: Query) -> Found:
         return await asyncio.to_thread(self._found, queries)
+
+    async def space(self) -> Space:
+        """How large the tables are now, with their indexes."""
+        [[[size]]] = await self._ask(("space", ()))
+        return Space(size)
 
     def holder(self) -> PostgresHolder | None:
         """Who holds the store now; waits for the server."""

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from resolute.engines.embedded.owner import Owner, reading
+from resolute.engines.embedded.space import Space
 from resolute.engines.embedded.sqlite.database import open_to_write
 from resolute.engines.embedded.sqlite.reader import opened_to_read
 from resolute.engines.embedded.sqlite.verdict import READ_ERRORS, judge, named, opening_failed
 from resolute.errors import StoreUnavailable
-
-
-@dataclass(frozen=True)
-class Space:
-    """The size of a store's file.
-
-    Attributes:
-        free_bytes: of it, what is written to again before the file grows.
-    """
-
-    bytes: int
-    free_bytes: int
 
 
 def space(path: Path) -> Space:
