@@ -167,7 +167,7 @@ def _answer(run: RunView, call: Call, row: Row | None) -> int:
     print_json({"name": name, "value": value})
     note(value)
     if row is not None:
-        note(f"Row {row.id} of the incident log is {row.status}; `resolute incidents {row.id}` shows it.")
+        note(f"Row {row.id} of the incident log is {row.status}; `resolute incidents --run {run.id}` shows it.")
     if row is not None and row.status == "undelivered":
         note(f"It is not sent later; --run-id {run.id} sends it again under the same dedup key.")
     return 1

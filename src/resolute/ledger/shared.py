@@ -6,7 +6,7 @@ afterwards what came of it. No answer within `PATIENCE_S` counts as none: a page
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -77,8 +77,13 @@ class SharedLedger(Protocol):
         """Write the row as it is and ask whether it may be sent now."""
         ...
 
-    async def put(self, rows: Sequence[Row]) -> None:
-        """Write rows as they are. What is known there to be later or decided by others stays; may be repeated."""
+    async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:
+        """Write rows as they are. What is known there to be later or decided by others stays; may be repeated.
+
+        Args:
+            keys: number → idempotency key of the rows that these name by the number of their journal; they have been
+                written before, or are among them.
+        """
         ...
 
     async def open_alerts(self) -> frozenset[tuple[str, str]]:

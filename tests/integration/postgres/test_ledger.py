@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from resolute.engines.embedded import ledger_mirror
+from resolute.engines.embedded.ledger_mirror import LedgerMirror
+from resolute.engines.embedded.memory import MemoryStore
 from resolute.engines.embedded.store import LedgerQuery
 from resolute.errors import StoreUnavailable
 from resolute.ledger.postgres.ledger import LedgerReader, PostgresLedger
@@ -72,7 +75,7 @@ async def test_one_worker_at_a_time_has_a_lane(workers: Workers) -> None:
     waits = await workers.b.claim(second)
     assert isinstance(waits, Busy)
     assert 0 < waits.wait_s <= 5
-    await workers.a.put([accepted(first)])
+    await workers.a.put([accepted(first)], {})
     assert await workers.b.claim(second) == Granted(False, 1, first.since)
 
 
@@ -104,9 +107,9 @@ async def test_lease_of_a_worker_that_died_ends(workers: Workers) -> None:
 async def test_newer_event_that_was_accepted_takes_the_place_of_older_ones(workers: Workers) -> None:
     """Also of another worker's, which learns it when it asks for its lane."""
     older, newer = event("a/1", 1), event("b/1", 2, "resolve")
-    await workers.a.put([older])
+    await workers.a.put([older], {})
     assert isinstance(await workers.b.claim(newer), Granted)
-    await workers.b.put([accepted(newer)])
+    await workers.b.put([accepted(newer)], {})
     claim = await workers.a.claim(older)
     assert isinstance(claim, SettledElsewhere)
     assert (claim.status, claim.is_open) == ("superseded", False)
@@ -115,7 +118,7 @@ async def test_newer_event_that_was_accepted_takes_the_place_of_older_ones(worke
 
 async def test_event_that_comes_late_is_measured_by_when_it_was_decided(workers: Workers) -> None:
     """A page decided before a resolve that was accepted already is not sent after it."""
-    await workers.b.put([accepted(event("b/1", 5, "resolve"))])
+    await workers.b.put([accepted(event("b/1", 5, "resolve"))], {})
     claim = await workers.a.claim(event("a/1", 1))
     assert isinstance(claim, SettledElsewhere)
     assert claim.status == "superseded"
@@ -125,10 +128,10 @@ async def test_event_that_comes_late_is_measured_by_when_it_was_decided(workers:
 async def test_acknowledge_waits_for_what_was_decided_before_it(workers: Workers) -> None:
     """It takes no other event's place, so it needs the order."""
     page = event("a/1", 1)
-    await workers.a.put([page])
+    await workers.a.put([page], {})
     ack = event("b/1", 2, "acknowledge")
     assert isinstance(await workers.b.claim(ack), Busy)
-    await workers.a.put([accepted(page)])
+    await workers.a.put([accepted(page)], {})
     assert isinstance(await workers.b.claim(ack), Granted)
 
 
@@ -137,7 +140,7 @@ async def test_one_send_of_two_workers_is_sent_once(workers: Workers) -> None:
     page = event("tick/page", 1)
     assert isinstance(await workers.a.claim(page), Granted)
     assert isinstance(await workers.b.claim(page), Busy)
-    await workers.a.put([accepted(replace(page, message="Event processed"))])
+    await workers.a.put([accepted(replace(page, message="Event processed"))], {})
     claim = await workers.b.claim(page)
     assert claim == SettledElsewhere("accepted", "Event processed", "", True)
     assert await workers.seen() == {"tick/page": "accepted"}
@@ -147,13 +150,13 @@ async def test_row_that_is_told_late_changes_nothing_newer(workers: Workers) -> 
     """What was decided or told after it stays, and the lane of the next attempt stays claimed."""
     first = event("a/1", 1)
     failed = replace(sending(first), status="pending", due_at=NOW)
-    await workers.a.put([failed])
+    await workers.a.put([failed], {})
     assert isinstance(await workers.a.claim(failed), Granted)
-    await workers.a.put([failed])
-    await workers.a.put([first])
+    await workers.a.put([failed], {})
+    await workers.a.put([first], {})
     assert isinstance(await workers.b.claim(event("b/1", 2)), Busy)
-    await workers.a.put([replace(failed, attempts=2)])
-    await workers.a.put([failed])
+    await workers.a.put([replace(failed, attempts=2)], {})
+    await workers.a.put([failed], {})
     assert isinstance(await workers.b.claim(event("b/1", 2)), Granted)
     stored = await LedgerReader(workers.address).ledger_by_key("a/1")
     assert stored is not None
@@ -163,9 +166,9 @@ async def test_row_that_is_told_late_changes_nothing_newer(workers: Workers) -> 
 async def test_page_that_was_sent_without_the_ledger_stands_in_it_as_accepted(workers: Workers) -> None:
     """Whatever it was thought to be meanwhile, and the alert is open or not by what came after it."""
     page, resolve = event("a/1", 1), event("b/1", 2, "resolve")
-    await workers.a.put([page])
-    await workers.b.put([accepted(resolve)])
-    await workers.a.put([accepted(page)])
+    await workers.a.put([page], {})
+    await workers.b.put([accepted(resolve)], {})
+    await workers.a.put([accepted(page)], {})
     assert await workers.seen() == {"a/1": "accepted", "b/1": "accepted"}
     assert await workers.a.open_alerts() == frozenset()
 
@@ -173,28 +176,28 @@ async def test_page_that_was_sent_without_the_ledger_stands_in_it_as_accepted(wo
 async def test_open_alerts_are_those_of_all_workers(workers: Workers) -> None:
     """From the moment that a page waits until a later resolve is accepted."""
     page = event("a/1", 1, lane="other", dedup_key="disk \0 full")
-    await workers.a.put([page])
+    await workers.a.put([page], {})
     assert await workers.b.open_alerts() == {("other", "disk \0 full")}
-    await workers.a.put([accepted(page)])
+    await workers.a.put([accepted(page)], {})
     assert await workers.b.open_alerts() == {("other", "disk \0 full")}
-    await workers.b.put([accepted(event("b/1", 2, "resolve", lane="other"))])
+    await workers.b.put([accepted(event("b/1", 2, "resolve", lane="other"))], {})
     assert await workers.b.open_alerts() == frozenset()
 
 
 async def test_second_resolve_is_dropped_by_a_newer_page(workers: Workers) -> None:
     """A page of another worker since then would be resolved by it."""
     resolve = replace(accepted(event("a/1", 1, "resolve")), repeat_at=NOW)
-    await workers.a.put([resolve])
+    await workers.a.put([resolve], {})
     assert isinstance(await workers.a.claim(resolve), Granted)
-    await workers.a.put([resolve])
-    await workers.b.put([event("b/1", 2)])
+    await workers.a.put([resolve], {})
+    await workers.b.put([event("b/1", 2)], {})
     assert isinstance(await workers.a.claim(resolve), SettledElsewhere)
 
 
 async def test_resolve_after_an_unknown_page_of_another_worker_is_to_be_repeated(workers: Workers) -> None:
     """That page may still take effect at the service."""
     unknown = replace(sending(event("a/1", 1)), unknown_since=NOW, due_at=NOW)
-    await workers.a.put([unknown])
+    await workers.a.put([unknown], {})
     assert await workers.b.claim(event("b/1", 2, "resolve")) == Granted(may_arrive=True)
 
 
@@ -230,3 +233,54 @@ async def test_ledger_that_hangs_is_not_waited_for(postgres: PostgresServer, wor
         with pytest.raises(StoreUnavailable):
             await workers.b.claim(event("b/1", 2))
         outside.execute("ROLLBACK")
+
+
+async def test_rows_name_each_other_by_the_numbers_of_the_log(workers: Workers) -> None:
+    """In columns and texts, whichever numbers they have in their journals; telling them again changes nothing."""
+    await workers.b.put([event("b/1", 1, lane="other"), event("b/2", 2, lane="other")], {})
+    newer = accepted(replace(event("a/5", 5), id=5, folded_into=3))
+    newer = replace(newer, is_open=False, remarks=("row 3 is mine", "folded into the open alert of row 3, 4 min old"))
+    alert = replace(accepted(event("a/3", 1)), id=3)
+    older = replace(event("a/4", 3), id=4, status="superseded", superseded_by=5)
+    older = replace(older, message="a newer trigger (row 5) took its place", settled_at=NOW)
+    for _ in range(2):
+        await workers.a.put([alert, older, newer], {3: "a/3", 5: "a/5"})
+    found = {row.idempotency_key: row for row in await LedgerReader(workers.address).ledger(LedgerQuery(limit=100))}
+    numbers = {key: row.id for key, row in found.items()}
+    assert (found["a/4"].superseded_by, found["a/5"].folded_into) == (numbers["a/5"], numbers["a/3"])
+    assert found["a/4"].message == f"a newer trigger (row {numbers['a/5']}) took its place"
+    assert found["a/5"].remarks[1] == f"folded into the open alert of row {numbers['a/3']}, 4 min old"
+    assert found["a/5"].remarks[0] == "row 3 is mine"
+
+
+async def test_row_and_what_took_its_place_are_told_together(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few rows are told at once, the one that is named is known to the log."""
+    monkeypatch.setattr(ledger_mirror, "AT_ONCE", 1)
+    older = replace(event("a/1", 1), status="superseded", superseded_by=2, settled_at=NOW)
+    newer = replace(event("a/2", 2), id=2)
+    await workers.b.put([event("b/1", 1, lane="other")], {})
+    store, mirror = MemoryStore(), LedgerMirror(workers.a)
+    await store.open()
+    await store.commit([older, newer])
+    mirror.note([older, newer])
+    await mirror.tell_all(store)
+    reader = LedgerReader(workers.address)
+    told, named = await reader.ledger_by_key("a/1"), await reader.ledger_by_key("a/2")
+    assert told is not None
+    assert named is not None
+    assert told.superseded_by == named.id > 2
+
+
+async def test_names_of_another_worker_stay(workers: Workers) -> None:
+    """What one worker's newer event has settled is not renamed by what the other believed of it."""
+    older, newer = event("a/1", 1), event("b/1", 2, "resolve")
+    await workers.a.put([older], {})
+    await workers.b.claim(newer)
+    await workers.b.put([accepted(newer)], {})
+    await workers.a.put([replace(older, superseded_by=7)], {7: "a/1"})
+    settled = await LedgerReader(workers.address).ledger_by_key("a/1")
+    by = await LedgerReader(workers.address).ledger_by_key("b/1")
+    assert settled is not None
+    assert by is not None
+    assert settled.superseded_by == by.id
+    assert settled.message == f"a newer resolve (row {by.id} of the shared ledger) took its place"

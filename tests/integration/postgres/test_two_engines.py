@@ -16,7 +16,7 @@ from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.memory import MemoryStore, Tables
 from resolute.engines.embedded.store import LedgerQuery
 from resolute.errors import StoreUnavailable
-from resolute.ledger.postgres.ledger import PostgresLedger
+from resolute.ledger.postgres.ledger import LedgerReader, PostgresLedger
 from resolute.ledger.row import Row
 from resolute.postgres.address import PostgresAddress
 from resolute.providers import pagerduty
@@ -28,8 +28,8 @@ KEY = "disk-full"
 PATIENCE = timedelta(seconds=30)
 
 
-def made(name: str, action: Callable[..., object]) -> Flow:
-    node = action(routing_key=secret("PAGERDUTY_ROUTING_KEY"), dedup_key=KEY)
+def made(name: str, action: Callable[..., object], key: str = KEY) -> Flow:
+    node = action(routing_key=secret("PAGERDUTY_ROUTING_KEY"), dedup_key=key)
     return flow(name).triggered_by(manual()).then(node).build()  # type: ignore[arg-type]
 
 
@@ -39,7 +39,7 @@ def page(routing_key: object, dedup_key: str) -> object:
     )  # type: ignore[call-overload]
 
 
-FLOWS = [made("page", page), made("resolve", pagerduty.resolve_event)]
+FLOWS = [made("page", page), made("resolve", pagerduty.resolve_event), made("elsewhere", page, "other")]
 
 
 class Pair:
@@ -119,6 +119,26 @@ async def test_page_into_an_alert_of_the_other_says_so(pair: Pair) -> None:
     assert "folded into the open alert of row 1 of the shared ledger" in row.remarks
     assert len(pair.pagerduty.incidents) == 1
     await b.close()
+
+
+async def test_what_took_a_rows_place_goes_by_its_number_in_the_shared_log(pair: Pair) -> None:
+    """Each journal counts from 1, the log of both counts all."""
+    a, b = await pair.engine(), await pair.engine()
+    await run(a, "elsewhere")
+    pair.pagerduty.faults.outage(True)
+    begun = [await b.start("page"), await b.start("page")]
+    log = b.core.log
+    await until(lambda: log.row(2) is not None and ((first := log.row(1)) is None or first.is_settled))
+    pair.pagerduty.faults.outage(False)
+    for each in begun:
+        await b.result(each.id, PATIENCE)
+    await a.close()
+    await b.close()
+    rows = await LedgerReader(pair.address).ledger(LedgerQuery(dedup_key=KEY))
+    older, newer = sorted(rows, key=lambda row: row.created_at)
+    assert (older.status, older.superseded_by, newer.status) == ("superseded", newer.id, "accepted")
+    assert newer.id > 2
+    assert older.message == f"a newer trigger (row {newer.id}) took its place"
 
 
 async def test_journal_brings_its_alerts_along(pair: Pair) -> None:

@@ -105,12 +105,29 @@ class LedgerMirror:
 
     async def _tell(self, store: Store) -> None:
         rows = dict(sorted(self._untold.items())[:AT_ONCE])
-        await self.ledger.put(list(rows.values()))
+        keys = await self._keys(store, rows)
+        await self.ledger.put(list(rows.values()), keys)
         told = [id for id, row in rows.items() if self._untold.get(id) is row]
         for id in told:
             del self._untold[id]
         if told:
             await store.commit([PutMemory(OUTBOX, str(id), None) for id in told])
+
+    async def _keys(self, store: Store, rows: dict[int, Row]) -> dict[int, str]:
+        """The keys of the rows that these name; those of them that are still to be told come along."""
+        keys: dict[int, str] = {}
+        ahead = list(rows.values())
+        for row in ahead:
+            for number in (row.superseded_by, row.folded_into):
+                if number is None or number in keys:
+                    continue
+                if number in self._untold and number not in rows:
+                    rows[number] = self._untold[number]
+                    ahead.append(rows[number])
+                named = rows.get(number) or await store.ledger_row(number)
+                if named is not None:
+                    keys[number] = named.idempotency_key
+        return keys
 
     async def _look(self, store: Store, incidents: IncidentLog) -> None:
         alerts = await self.ledger.open_alerts()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -50,7 +50,7 @@ REST_S: Final = 1.0
 PUT_S: Final = 30.0
 
 _NAMES: Final = {"id": "local_id"}
-_LEFT_OUT: Final = frozenset({"folded_into", "superseded_by"})  # numbers of the journal's own rows
+_LEFT_OUT: Final = frozenset({"folded_into", "superseded_by"})  # numbers of the journal: see `name_rows`
 
 
 class PostgresLedger:
@@ -112,16 +112,19 @@ class PostgresLedger:
 
         return await self._soon(ask, PATIENCE_S)
 
-    async def put(self, rows: Sequence[Row]) -> None:
-        keys = ([written(row.idempotency_key) for row in rows],)
+    async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:
+        own = ([written(row.idempotency_key) for row in rows],)
+        named = [_names(row, keys) for row in rows if row.superseded_by in keys or row.folded_into in keys]
 
         async def write(connection: AsyncConnection) -> None:
             async with connection.pipeline():
                 await connection.execute("BEGIN")
                 await _execute(connection, "lock_lanes", ([row.lane for row in rows],))
                 await _execute(connection, "put_rows", (self._json(rows),))
+                if named:
+                    await _execute(connection, "name_rows", (json.dumps(named),))
                 for name in ("settle_older", "close_alerts", "release"):
-                    await _execute(connection, name, keys)
+                    await _execute(connection, name, own)
                 await connection.execute("COMMIT")
 
         await self._soon(write, PUT_S)
@@ -196,6 +199,15 @@ class LedgerReader(PostgresReader):
 
     def __init__(self, address: PostgresAddress) -> None:
         super().__init__(address.ledger)
+
+
+def _names(row: Row, keys: Mapping[int, str]) -> dict[str, Any]:
+    """Which rows a row names, by their numbers in its journal and by what they go by everywhere."""
+    names: dict[str, Any] = {"idempotency_key": written(row.idempotency_key)}
+    for column, number in (("superseded_by", row.superseded_by), ("folded_into", row.folded_into)):
+        if number is not None and number in keys:
+            names |= {column: number, f"{column}_key": written(keys[number])}
+    return names
 
 
 def _claim(is_granted: bool, seen: tuple[Any, ...] | None) -> Claim:

@@ -35,6 +35,25 @@ WHERE
         AND (log.status NOT IN ('superseded', 'accepted') OR log.status = excluded.status)
     );
 
+-- name: name_rows
+-- After rows were put, in their transaction: what they call by a number of their journal goes by its number in this log,
+-- in columns and in texts. A row that was not taken as it was told (xmin) is left as it stands.
+UPDATE incident_log AS log SET
+    superseded_by = coalesce(newer.id, log.superseded_by),
+    message = CASE WHEN newer.id IS NULL THEN log.message
+        ELSE regexp_replace(log.message, '\mrow ' || told.superseded_by || '\M', 'row ' || newer.id) END,
+    folded_into = coalesce(alert.id, log.folded_into),
+    remarks = CASE WHEN alert.id IS NULL THEN log.remarks
+        ELSE regexp_replace(
+            log.remarks, 'open alert of row ' || told.folded_into || '\M', 'open alert of row ' || alert.id
+        ) END
+FROM json_to_recordset(%s) AS told (
+    idempotency_key text, superseded_by bigint, superseded_by_key text, folded_into bigint, folded_into_key text
+)
+LEFT JOIN incident_log AS newer ON newer.idempotency_key = told.superseded_by_key
+LEFT JOIN incident_log AS alert ON alert.idempotency_key = told.folded_into_key
+WHERE log.idempotency_key = told.idempotency_key AND log.xmin = pg_current_xact_id()::xid;
+
 -- name: settle_older
 -- What accepted rows make pointless: older rows of their lanes that wait, whoever decided them.
 UPDATE incident_log AS older SET
