@@ -9,13 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from resolute.engines.embedded.postgres.holder import PACKAGE
 from resolute.engines.embedded.postgres.reader import PostgresReader
 from resolute.engines.embedded.postgres.store import PostgresStore
 from resolute.errors import StoreBroken, StoreError, StoreOwned, StoreUnavailable
 from resolute.postgres.address import PostgresAddress, postgres_address
-from resolute.postgres.session import connect, migrate
-from resolute.postgres.statements import migrations
+from resolute.postgres.session import connect
 from tests.contract.rows import run
 from tests.postgres_server import PASSWORD, QUOTED, PostgresServer
 
@@ -122,21 +120,6 @@ async def test_closing_while_the_server_is_away_says_what_was_not_kept(postgres:
             await writing
     finally:
         await asyncio.to_thread(postgres.start)
-
-
-def test_many_that_start_at_once_make_the_tables_once(postgres: PostgresServer) -> None:
-    """Whoever is first makes them, the others find them made."""
-    address = postgres.address()
-
-    def make(_: int) -> None:
-        with connect(address, "test") as connection:
-            migrate(connection, address, migrations(PACKAGE))
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(make, range(16)))
-    with postgres.connect() as outside:
-        found = outside.execute(f"SELECT value FROM {address.schema}.meta WHERE name = 'version'".encode()).fetchall()
-    assert found == [(str(max(migrations(PACKAGE))),)]
 
 
 @pytest.mark.parametrize(
