@@ -26,7 +26,7 @@ from resolute.ledger import lanes
 from resolute.ledger.book import Book, Lane
 from resolute.ledger.confirmation import CONFIRM_AFTER, CONFIRMED_AT_ONCE, NOBODY, can_confirm, is_confirmed
 from resolute.ledger.intent import PagingService, SendAnswer
-from resolute.ledger.row import Row
+from resolute.ledger.row import DEFERRED, Row
 from resolute.ledger.shared import Busy, Claim, Granted, SettledElsewhere, SharedLedger
 
 log = logging.getLogger("resolute.ledger")
@@ -39,8 +39,6 @@ IN_FLIGHT_CHECK = timedelta(seconds=5)
 LEDGER_WAIT = timedelta(seconds=2)
 #: A claim is asked for again before a request that begins so much later.
 CLAIM_AGES_S = 10.0
-#: Remark of a page that was sent while the shared ledger could not be asked; its row is written there afterwards.
-DEFERRED = "deferred: the shared ledger did not answer"
 
 
 class KeyGone(Exception):
@@ -304,13 +302,15 @@ class IncidentLog:
             return Outcome(row, tuple(changed), self._book.wakes(lane, changed, row))
         if isinstance(claim, Granted):
             self._granted[row.id] = claim, began_s
+            if row.is_deferred:  # by an attempt before; the ledger has its row now
+                self._book.put(replace(row, remarks=tuple(text for text in row.remarks if text != DEFERRED)))
             return None
         if isinstance(claim, Busy):
             return Outcome(row, until=now + timedelta(seconds=claim.wait_s))
         if isinstance(claim, SettledElsewhere):
             return self._settled_elsewhere(row, claim, now)
         if row.action == "trigger":
-            if DEFERRED not in row.remarks:
+            if not row.is_deferred:
                 self._book.put(replace(row, remarks=(*row.remarks, DEFERRED)))
             return None
         told = "the shared ledger cannot be asked, and this needs its order"

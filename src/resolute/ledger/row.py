@@ -16,6 +16,8 @@ LedgerStatus = Literal[
 ]
 
 UNSETTLED: Final = frozenset({"pending", "sending"})
+#: Remark of a page that is, or was, sent while the shared ledger could not be asked; its row is written there later.
+DEFERRED: Final = "deferred: the shared ledger did not answer"
 SUCCESSES: Final = frozenset({"accepted", "superseded", "expired"})
 
 
@@ -110,6 +112,11 @@ class Row:
     @property
     def is_settled(self) -> bool:
         return self.status not in UNSETTLED
+
+    @property
+    def is_deferred(self) -> bool:
+        """Whether it was sent without the shared ledger, which is told of it later."""
+        return DEFERRED in self.remarks
 
     @property
     def is_unknown(self) -> bool:

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -156,6 +157,23 @@ async def test_journal_brings_its_alerts_along(pair: Pair) -> None:
     await b.close()
 
 
+async def test_output_of_a_page_says_whether_the_ledger_knows_of_it(pair: Pair, postgres: PostgresServer) -> None:
+    """Deferred while the ledger is away; written as soon as an attempt has found it again."""
+    engine = await pair.engine()
+    pair.pagerduty.faults.outage(True)
+    await asyncio.to_thread(postgres.stop)
+    begun = await engine.start("page")
+    log = engine.core.log
+    await until(lambda: (row := log.row(1)) is not None and row.is_deferred and row.attempts > 0)
+    await asyncio.to_thread(postgres.start)
+    await until(lambda: (row := log.row(1)) is not None and not row.is_deferred)
+    pair.pagerduty.faults.outage(False)
+    output: Any = (await engine.result(begun.id, PATIENCE)).output
+    assert output["trigger_event"]["ledger"] == "written"
+    assert output["trigger_event"]["remarks"] == []
+    await engine.close()
+
+
 async def test_engine_that_never_saw_the_ledger_says_that_it_needs_it(pair: Pair, postgres: PostgresServer) -> None:
     """Later it starts without: what it sends is noted, and told when the ledger is back."""
     tables = Tables()
@@ -165,8 +183,10 @@ async def test_engine_that_never_saw_the_ledger_says_that_it_needs_it(pair: Pair
         with pytest.raises(StoreUnavailable, match="cannot be reached"):
             await pair.engine()
         engine = await pair.engine(tables)
-        row = await run(engine, "page")
-        assert "deferred" in " ".join(row.remarks)
+        begun = await engine.start("page")
+        output: Any = (await engine.result(begun.id, PATIENCE)).output
+        assert output["trigger_event"]["ledger"] == "deferred"
+        assert "deferred: the shared ledger did not answer" in output["trigger_event"]["remarks"]
         await engine.close()
     finally:
         await asyncio.to_thread(postgres.start)

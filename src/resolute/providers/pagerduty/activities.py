@@ -90,6 +90,7 @@ class EventActivity(PagingActivity[P, R], Generic[P, R]):
             message=row.message,
             dedup_key=row.dedup_key,
             ledger_status=row.status,
+            ledger="deferred" if row.is_deferred else "written",
             log_id=row.id,
             remarks=list(row.remarks),
         )

@@ -276,6 +276,8 @@ class EventOutput(BaseModel):
         message: PagerDuty's own words, or ours where nothing was sent.
         dedup_key: name of the alert; acknowledge and resolve take it.
         ledger_status: the incident log's word for its row.
+        ledger: "deferred" when a page was sent while the shared incident log could not be asked: its row is in the
+            worker's own journal, and written there later. "written" otherwise.
         log_id: id of that row, None while it is still to be written.
         remarks: what was mended or is worth knowing, a sentence each.
     """
@@ -284,6 +286,7 @@ class EventOutput(BaseModel):
     message: str = ""
     dedup_key: str = ""
     ledger_status: str = "accepted"
+    ledger: Literal["written", "deferred"] = "written"
     log_id: int | None = None
     remarks: list[str] = Field(default_factory=list)
 
