@@ -7,9 +7,10 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.acceptance.conftest import resolute
 from tests.temporal_server import TemporalServer, temporal_server
 
-__all__ = ["temporal_server"]
+__all__ = ["resolute", "temporal_server"]
 
 #: What cannot be read without psycopg. CI has it.
 collect_ignore = [] if find_spec("psycopg") or os.environ.get("CI") else ["test_postgres.py"]

@@ -16,7 +16,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from resolute.engines.temporal.address import TemporalAddress
 from resolute.engines.temporal.core_log import core_runtime
+from resolute.engines.temporal.refusal import refusal, silence
 from resolute.errors import ConfigError, StoreUnavailable
+from resolute.secrets import Secrets
 
 log = logging.getLogger("resolute.temporal")
 
@@ -31,6 +33,7 @@ _REFUSALS: Final = frozenset({RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMI
 async def connect(
     address: TemporalAddress,
     converter: DataConverter,
+    secrets: Secrets,
     *,
     patience: timedelta | None = timedelta(seconds=10),
     warns: bool = False,
@@ -39,15 +42,20 @@ async def connect(
     """A connection to the server; its namespace is there.
 
     Args:
+        secrets: takes the API key out of whatever is told from now on.
         patience: for how long a server that does not answer is tried again, None for ever.
-        warns: tell of a namespace that forgets too soon.
+        warns: tell of a namespace that forgets too soon, and of a key that travels in clear.
         gives_up: whether nobody waits for it any more.
 
     Raises:
-        ConfigError: the server refuses us, or a certificate cannot be read.
+        ConfigError: the server refuses us or we do not trust it, or a certificate cannot be read.
         StoreUnavailable: it did not answer in time.
     """
     tls = _tls(address)
+    if address.api_key:
+        secrets.remember(address.api_key)
+        if warns and not address.tls:
+            log.warning("the key of TEMPORAL_API_KEY goes to %s in clear, as TEMPORAL_TLS=false says", address.host)
     loop = asyncio.get_running_loop()
     ends_at = None if patience is None else loop.time() + patience.total_seconds()
     tries = 0
@@ -64,10 +72,12 @@ async def connect(
             kept = await _retention(client, address)
         except RPCError as error:
             if error.status in _REFUSALS:
-                raise _refused(address, error) from error
+                raise _refused(address, error, secrets) from None
             reason = error.message
         except RuntimeError as error:  # what the SDK raises when there is no connection to be had
             reason = str(error)
+            if told := refusal(address, reason):
+                raise _told(told, reason, secrets) from None
         else:
             if warns and timedelta(0) < kept < SHORT_RETENTION:
                 log.warning(
@@ -77,13 +87,14 @@ async def connect(
                     kept,
                 )
             return client
+        reason = secrets.scrub(silence(address, reason))
         if gives_up() or (ends_at is not None and loop.time() >= ends_at):
             raise StoreUnavailable(
-                f"The Temporal server {address} does not answer: {_short(reason)}. "
+                f"The Temporal server {address} does not answer: {reason}. "
                 "Start it, or mend RESOLUTE_ENGINE (TEMPORAL_HOST)."
             )
         if tries == 0:
-            log.warning("the Temporal server %s does not answer, trying again: %s", address, _short(reason))
+            log.warning("the Temporal server %s does not answer, trying again: %s", address, reason)
         await asyncio.sleep(TRY_AFTER_S[min(tries, len(TRY_AFTER_S) - 1)])
         tries += 1
 
@@ -95,16 +106,20 @@ async def _retention(client: Client, address: TemporalAddress) -> timedelta:
     return kept
 
 
-def _refused(address: TemporalAddress, error: RPCError) -> ConfigError:
+def _refused(address: TemporalAddress, error: RPCError, secrets: Secrets) -> ConfigError:
     if error.status is RPCStatusCode.NOT_FOUND:
         return ConfigError(
             f'The Temporal server {address.host} has no namespace "{address.namespace}". '
             "Make it (temporal operator namespace create), or name another: temporal://HOST:PORT/NAMESPACE."
         )
-    return ConfigError(
-        f"The Temporal server {address} refuses us: {_short(error.message)}. "
-        "Mend TEMPORAL_API_KEY, or TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH."
-    )
+    text = f'code: PermissionDenied, message: "{error.message}"'
+    return _told(refusal(address, text), text, secrets)
+
+
+def _told(told: str, text: str, secrets: Secrets) -> ConfigError:
+    """What to raise; the server's own text may repeat the key it was given, and goes nowhere as it is."""
+    log.debug("the core of Temporal says: %s", secrets.scrub(text))
+    return ConfigError(secrets.scrub(told))
 
 
 def _tls(address: TemporalAddress) -> TLSConfig | bool:
@@ -125,8 +140,3 @@ def _read(path: Path | None) -> bytes | None:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Name a file in PEM that can be.") from error
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else f"{line[:197]}..."

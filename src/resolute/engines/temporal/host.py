@@ -73,7 +73,12 @@ class TemporalHost(EmbeddedEngine):
             return await core.store.large(NO_RUN, digest)
 
         client = await connect(
-            address, data_converter(core.secrets, keep, read), patience=None, warns=True, gives_up=gives_up
+            address,
+            data_converter(core.secrets, keep, read),
+            core.secrets,
+            patience=None,
+            warns=True,
+            gives_up=gives_up,
         )
         flows = core.flows.values()
         self._remote = TemporalEngine(

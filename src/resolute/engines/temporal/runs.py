@@ -62,6 +62,7 @@ class TemporalRuns:
         self._clock = clock or SystemClock()
         self._randomness = randomness or SystemRandomness()
         self.read = None if store is None else _Reader(store)
+        self._secrets = secrets
         self._converter = data_converter(secrets, read=self.read)
         self._engine: TemporalEngine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,7 +76,7 @@ class TemporalRuns:
         """The engine, connected; raises ConfigError, StoreUnavailable."""
         loop = asyncio.get_running_loop()
         if self._engine is None or self._loop is not loop:
-            client = await connect(self._address, self._converter)
+            client = await connect(self._address, self._converter, self._secrets)
             self._engine = TemporalEngine(
                 client, self._task_queue, clock=self._clock, randomness=self._randomness, flows=self._flows
             )
