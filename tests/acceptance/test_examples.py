@@ -27,6 +27,9 @@ from resolute.loader import load
 from resolute.ports import Ports
 from resolute.simulator import PagerDutySimulator, SimRequest
 from resolute.simulator.pagerduty.server import SimulatorServer
+from tests.temporal_server import TemporalServer, temporal_server
+
+__all__ = ["temporal_server"]
 
 pytestmark = pytest.mark.acceptance
 
@@ -94,8 +97,22 @@ def pagerduty() -> Iterator[SimulatorServer]:
         yield server
 
 
+@pytest.fixture(params=["embedded", pytest.param("temporal", marks=pytest.mark.ci_only)])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """What an operator would set for the engine; the examples know nothing of it."""
+    if request.param == "embedded":
+        return {}
+    server: TemporalServer = request.getfixturevalue("temporal_server")
+    return {
+        "RESOLUTE_ENGINE": f"temporal://127.0.0.1:{server.port}/{server.namespace()}",
+        "RESOLUTE_STORE": f"sqlite:///{tmp_path / 'resolute.db'}",
+    }
+
+
 @pytest.fixture
-def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+def environ(
+    pagerduty: SimulatorServer, site: Site, engine: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> dict[str, str]:
     """What an operator would set for the examples."""
     simulator = pagerduty.call(lambda simulator: simulator)
     given = {
@@ -116,6 +133,7 @@ def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPa
         "INVENTORY": str(tmp_path / "databases.json"),
         "WINDOWS": str(tmp_path / "windows"),
         "MAINTENANCE_COMMAND": "echo maintained",
+        **engine,
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -123,9 +141,9 @@ def environ(pagerduty: SimulatorServer, site: Site, monkeypatch: pytest.MonkeyPa
 
 
 def worker_of(example: str) -> Worker:
-    """The example's flows and accounts in a worker of the test, on a store in memory."""
+    """The example's flows and accounts in a worker of the test; on a store in memory, unless an engine is set."""
     found = load(str(EXAMPLES / example), EXAMPLES).as_worker()
-    config = WorkerConfig(engine="memory:", webhooks="127.0.0.1:0")
+    config = WorkerConfig(engine=None if "RESOLUTE_ENGINE" in os.environ else "memory:", webhooks="127.0.0.1:0")
     return Worker(config, flows=found.flows, providers=found.providers, ports=Ports())
 
 
