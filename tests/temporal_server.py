@@ -45,17 +45,23 @@ def temporal_server() -> Iterator[TemporalServer]:
 class TemporalServer:
     """A server that forgets everything when it is stopped.
 
+    Args:
+        options: of the program, beside those that every test needs.
+
     Attributes:
         port: where it listens on this machine.
     """
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, *options: str) -> None:
         self.port = _free_port()
         self._names = iter([f"test-{number}" for number in range(NAMESPACES)])
         namespaces = [part for number in range(NAMESPACES) for part in ("--namespace", f"test-{number}")]
         command = [program, "server", "start-dev", "--headless", "--log-level", "never", "--port", str(self.port)]
         self._process = subprocess.Popen(
-            [*command, *namespaces], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+            [*command, *namespaces, *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
         )
         ends_s = monotonic() + 60
         while not _answers(self.port):
