@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -36,6 +37,13 @@ async def act(given: Any = None) -> Any:
     if key in broken:
         raise ActivityError(f"{key} is broken", permanent=True)
     return given
+
+
+@activity
+async def hang() -> None:
+    """Never returns."""
+    attempts[current().key] += 1
+    await asyncio.Event().wait()
 
 
 @activity
@@ -94,17 +102,19 @@ def paging() -> Flow:
         flow("paging")
         .triggered_by(manual())
         .then(ask(token=secret("TOKEN")).as_("ask"))
-        .then(
-            pagerduty.trigger_event(
-                routing_key=secret("PAGERDUTY_ROUTING_KEY"),
-                summary=output("ask"),
-                source="test",
-                severity="critical",
-                dedup_key="a",
-            ).as_("page")
-        )
+        .then(_page(output("ask")))
         .build()
     )
+
+
+def page_alone() -> Flow:
+    return flow("page-alone").triggered_by(manual()).then(_page("on fire")).build()
+
+
+def _page(summary: Any) -> Any:
+    return pagerduty.trigger_event(
+        routing_key=secret("PAGERDUTY_ROUTING_KEY"), summary=summary, source="test", severity="critical", dedup_key="a"
+    ).as_("page")
 
 
 def failing() -> Flow:
@@ -117,6 +127,10 @@ def failing() -> Flow:
         .then(act(given=3).as_("last"))
         .build()
     )
+
+
+def hanging() -> Flow:
+    return flow("hanging").triggered_by(manual()).then(hang()).build()
 
 
 def ticking() -> Flow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ def fresh() -> None:
 
 
 @asynccontextmanager
-async def working(address: str, folder: Path, *made: Flow) -> AsyncIterator[Worker]:
+async def working(address: str, folder: Path, *made: Flow, slots: int = 100) -> AsyncIterator[Worker]:
     """A worker with these flows, whose pages go to a simulator."""
     ports = Ports()
     account = PagerDutySimulator(ports.clock, randomness=random.Random(1))
@@ -42,9 +42,16 @@ async def working(address: str, folder: Path, *made: Flow) -> AsyncIterator[Work
         "TOKEN": TOKEN,
     }
     provider = PagerDutyProvider(PagerDutyConfig(), transport=SimulatorTransport(account))
-    config = WorkerConfig(engine=address, grace=timedelta(0))
+    config = WorkerConfig(engine=address, grace=timedelta(0), max_concurrent=slots)
     async with Worker(config, flows=made, providers=[provider], ports=Ports(environ=environ)) as worker:
         yield worker
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Return when this holds."""
+    async with asyncio.timeout(SOON.total_seconds()):
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in other tasks
+            await asyncio.sleep(0.01)
 
 
 async def test_a_flow_of_every_step_runs_to_its_end(address: str, tmp_path: Path) -> None:
@@ -100,6 +107,16 @@ async def test_pages_of_one_alert_do_not_wait_longer_than_for_each_other(address
         runs = [await worker.client.start("paging", run_id=f"r{number}") for number in range(6)]
         told = await asyncio.gather(*(run.result(SOON) for run in runs))
         assert {each["page"]["status"] for each in told} <= {"success", "superseded"}
+
+
+async def test_attempts_that_hang_keep_no_page_waiting(address: str, tmp_path: Path) -> None:
+    """Pages are sent beside `max_concurrent`."""
+    async with working(address, tmp_path, flows.hanging(), flows.page_alone(), slots=1) as worker:
+        await worker.client.start("hanging", run_id="h")
+        await until(lambda: flows.attempts["hang"] == 1)
+        told = await (await worker.client.start("page-alone", run_id="r")).result(SOON)
+        assert told["page"]["status"] == "success"
+        assert flows.attempts["hang"] == 1
 
 
 async def test_a_tick_starts_a_run_with_its_time_in_its_id(address: str, tmp_path: Path) -> None:

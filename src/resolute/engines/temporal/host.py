@@ -24,6 +24,7 @@ from resolute.engines.temporal.address import TemporalAddress
 from resolute.engines.temporal.attempts import BEAT_S
 from resolute.engines.temporal.connection import connect
 from resolute.engines.temporal.engine import TemporalEngine
+from resolute.engines.temporal.order import PAGES
 from resolute.engines.temporal.payloads import data_converter
 from resolute.engines.temporal.workflow import FlowsOf, RunWorkflow
 from resolute.errors import EngineError, RunNotFound, StoreUnavailable
@@ -38,6 +39,8 @@ log = logging.getLogger("resolute.temporal")
 NO_RUN: Final = 0
 #: A worker that was killed keeps its runs for no longer than this; then another one walks them from the top.
 STICKY: Final = timedelta(seconds=1)
+#: Pages at the same time, beside all attempts: most of them only wait for the one before them.
+PAGES_HERE: Final = 1000
 #: When a tick is tried again that the server could not be told of, in seconds.
 TICK_AGAIN_S: Final = 5.0
 #: The memory in which stands the latest run of each schedule; no flow has such a name.
@@ -88,32 +91,43 @@ class TemporalHost(EmbeddedEngine):
     @asynccontextmanager
     async def serving(self, max_concurrent: int, grace: timedelta, hurry: asyncio.Event) -> AsyncIterator[None]:
         """Work for the task queue until left; then give running attempts their grace."""
-        flows = dict(self.core.flows)
+        flows, activities = dict(self.core.flows), Activities(self.core, self._look).all
+        limits: dict[str, Any] = {
+            "activities": activities,
+            "graceful_shutdown_timeout": grace,
+            "max_heartbeat_throttle_interval": timedelta(seconds=BEAT_S),
+            "default_heartbeat_throttle_interval": timedelta(seconds=BEAT_S),
+        }
         worker = Worker(
             self.remote.client,
             task_queue=self.remote.task_queue,
             workflows=[RunWorkflow],
-            activities=Activities(self.core, self._look).all,
             interceptors=[FlowsOf(flows)],
             # Flows would have to be let through Temporal's sandbox with all that they import, which leaves nothing of
             # it; that predicates are pure is held by replays instead.
             workflow_runner=UnsandboxedWorkflowRunner(),
             max_concurrent_activities=max_concurrent,
             max_concurrent_local_activities=max_concurrent,
-            graceful_shutdown_timeout=grace,
             sticky_queue_schedule_to_start_timeout=STICKY,
-            max_heartbeat_throttle_interval=timedelta(seconds=BEAT_S),
-            default_heartbeat_throttle_interval=timedelta(seconds=BEAT_S),
+            **limits,
         )
-        running = asyncio.create_task(worker.run())
-        running.add_done_callback(self._ended)
+        pages = Worker(
+            self.remote.client,
+            task_queue=self.remote.task_queue + PAGES,
+            max_concurrent_activities=PAGES_HERE,
+            **limits,
+        )
+        workers = [worker, pages]
+        running = {asyncio.create_task(each.run()) for each in workers}
+        for task in running:
+            task.add_done_callback(self._ended)
         try:
             yield
         finally:
-            stopping, hurried = asyncio.create_task(worker.shutdown()), asyncio.create_task(hurry.wait())
-            await asyncio.wait({stopping, hurried, running}, return_when=asyncio.FIRST_COMPLETED)
-            if not hurried.done():
-                await asyncio.wait({stopping, running})
+            stopping = asyncio.gather(*(each.shutdown() for each in workers), *running, return_exceptions=True)
+            hurried = asyncio.create_task(hurry.wait())
+            ends: list[asyncio.Future[Any]] = [stopping, hurried]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             hurried.cancel()
 
     def _ended(self, running: asyncio.Task[None]) -> None:

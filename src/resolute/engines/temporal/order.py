@@ -26,6 +26,8 @@ BEGIN: Final = "resolute begin"
 REMEMBER: Final = "resolute remember"
 DROP_PAGE: Final = "resolute drop page"
 AWAIT_RUN: Final = "resolute await run"
+#: What the task queue for pages, and for our own short questions, has behind the name of its worker's.
+PAGES: Final = "~pages"
 
 #: Fields of runs and entries that hold a time.
 _TIMES: Final = frozenset({"created_at", "ready_at", "due_at", "finished_at", "deadline_at", "scheduled_at"})

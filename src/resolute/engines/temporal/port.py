@@ -20,7 +20,7 @@ from resolute.engines.embedded.paging import paging
 from resolute.engines.embedded.store import Entry
 from resolute.engines.temporal.child import wait_for_child
 from resolute.engines.temporal.journal import WorkflowJournal
-from resolute.engines.temporal.order import DROP_PAGE, REMEMBER, Standing
+from resolute.engines.temporal.order import DROP_PAGE, PAGES, REMEMBER, Standing
 from resolute.errors import ConfigError, InputError
 from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import Intent, Preparation
@@ -39,6 +39,11 @@ AGAIN: Final = RetryPolicy(initial_interval=timedelta(milliseconds=500), backoff
 ALWAYS: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 #: How long one of our own activities may take.
 OWN_LIMIT: Final = timedelta(minutes=1)
+
+
+def pages_queue() -> str:
+    """The task queue on which nothing waits for an attempt that hangs."""
+    return workflow.info().task_queue + PAGES
 
 
 class WorkflowPort(WorkflowJournal):
@@ -171,6 +176,7 @@ class WorkflowPort(WorkflowJournal):
                 node.activity.name,
                 self._order_for(node, entry),
                 activity_id=entry.position,
+                task_queue=pages_queue() if node.activity.is_paging else None,
                 start_to_close_timeout=(node.timeout or node.activity.timeout) + BACKSTOP,
                 heartbeat_timeout=LOST_AFTER,
                 retry_policy=AGAIN,
@@ -302,7 +308,9 @@ class WorkflowPort(WorkflowJournal):
         """What one of our own activities answers; it is tried until it does."""
         self.in_flight += 1
         try:
-            return await workflow.execute_activity(name, order, start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS)
+            return await workflow.execute_activity(
+                name, order, task_queue=pages_queue(), start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS
+            )
         finally:
             self.in_flight -= 1
 

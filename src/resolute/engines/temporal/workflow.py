@@ -29,7 +29,7 @@ from resolute.engines.embedded.socket import view_to_json
 from resolute.engines.embedded.store import RunRow
 from resolute.engines.embedded.views import ended, view
 from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, CANCEL, RUN_FAILED, SHOW, RunOrder, Standing
-from resolute.engines.temporal.port import ALWAYS, OWN_LIMIT, WorkflowPort
+from resolute.engines.temporal.port import ALWAYS, OWN_LIMIT, WorkflowPort, pages_queue
 from resolute.engines.temporal.taken_up import taken_up
 from resolute.engines.temporal.variables import variables_of
 from resolute.errors import InputError, ReplayMismatch
@@ -171,7 +171,11 @@ class RunWorkflow:
     async def _wait_for(self, run_id: str) -> None:
         """Return when the run before this one has ended, or this one is cancelled."""
         before = workflow.start_activity(
-            AWAIT_RUN, {"run_id": run_id}, start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS
+            AWAIT_RUN,
+            {"run_id": run_id},
+            task_queue=pages_queue(),
+            start_to_close_timeout=OWN_LIMIT,
+            retry_policy=ALWAYS,
         )
         await workflow.wait_condition(lambda: before.done() or self._is_cancelled)
         if not before.done():
