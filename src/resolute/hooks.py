@@ -57,29 +57,42 @@ class Hooks:
 
     def __init__(self, hooks: Iterable[Hook] = ()) -> None:
         self._hooks = tuple(hooks)
+        self._counters: tuple[Hook, ...] = ()
         self._running: set[asyncio.Task[None]] = set()
         self.errors = 0
 
     def __bool__(self) -> bool:
-        return bool(self._hooks)
+        return bool(self._hooks or self._counters)
 
-    def add(self, hook: Hook) -> None:
-        """Tell this hook too, after the others."""
-        self._hooks = (*self._hooks, hook)
+    def add_counter(self, counter: Hook) -> None:
+        """Tell this one too, after the others; it counts what this process does."""
+        self._counters = (*self._counters, counter)
 
     def tell(self, events: Iterable[RunEvent]) -> None:
-        """Call the hooks; those that are coroutine functions go on in the background."""
+        """Call hooks and counters; those that are coroutine functions go on in the background."""
         for event in events:
-            for hook in self._hooks:
-                try:
-                    answer = hook(event)
-                except Exception:  # a hook is its author's code and may raise anything; the run must not notice
-                    self._failed(hook, event)
-                    continue
-                if inspect.isawaitable(answer):
-                    task = asyncio.create_task(self._wait(answer, hook, event))
-                    self._running.add(task)
-                    task.add_done_callback(self._running.discard)
+            self._call(self._hooks, event)
+            self._call(self._counters, event)
+
+    def announce(self, event: RunEvent) -> None:
+        """Call the hooks alone: what has happened was counted by the process that did it."""
+        self._call(self._hooks, event)
+
+    def count(self, event: RunEvent) -> None:
+        """Call the counters alone."""
+        self._call(self._counters, event)
+
+    def _call(self, hooks: Iterable[Hook], event: RunEvent) -> None:
+        for hook in hooks:
+            try:
+                answer = hook(event)
+            except Exception:  # a hook is its author's code and may raise anything; the run must not notice
+                self._failed(hook, event)
+                continue
+            if inspect.isawaitable(answer):
+                task = asyncio.create_task(self._wait(answer, hook, event))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
 
     async def _wait(self, answer: Awaitable[object], hook: Hook, event: RunEvent) -> None:
         try:

@@ -82,7 +82,8 @@ class Metrics(Collector):
                 self._failures(flow, activity)
         self._registry.register(_Snapshot(engine, core.store, self._flows))
         core.store = cast(Store, ObservedStore(core.store, self))  # it hands on what it does not have itself
-        core.hooks.add(self.hear)
+        core.hooks.add_counter(self.hear)
+        core.count_run = self.walked
 
     def render(self) -> bytes:
         """The page for Prometheus, as things stand now. Call it where the engine runs."""
@@ -112,9 +113,18 @@ class Metrics(Collector):
                 self._row_written(op)
 
     def _run_written(self, run: RunRow) -> None:
-        flow = self._flow(run.flow)
         if self._run_nos.is_new(run.no):
-            self._started(flow).inc()
+            self._started(self._flow(run.flow)).inc()
+        self._run_ended(run)
+
+    def walked(self, run: RunRow) -> None:
+        """Count a run that another journal keeps, as it begins or ends in this process."""
+        if run.status == "running":
+            self._started(self._flow(run.flow)).inc()
+        self._run_ended(run)
+
+    def _run_ended(self, run: RunRow) -> None:
+        flow = self._flow(run.flow)
         if run.status in FINISHED:
             self._finished(flow, run.status).inc()
             if run.finished_at is not None:

@@ -7,7 +7,7 @@ import gc
 import importlib.util
 import logging
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -367,7 +367,7 @@ class Worker:
             address = self._temporal
         except ConfigError as error:
             return [str(error)]
-        return [] if address is None else list(_temporal_problems(self.hooks, self.on_failure))
+        return [] if address is None else list(_temporal_problems())
 
     async def _find_server(self, host: TemporalHost, address: TemporalAddress) -> None:
         """Connect to Temporal, however long that takes; raises _Stopped, ConfigError."""
@@ -388,17 +388,10 @@ def _temporal_host() -> type[TemporalHost]:
     return TemporalHost
 
 
-def _temporal_problems(hooks: Sequence[Hook], on_failure: Node[Any] | None) -> Iterator[str]:
+def _temporal_problems() -> Iterator[str]:
     """Why flows could not run on Temporal, a sentence each."""
     if importlib.util.find_spec("temporalio") is None:
         yield 'The Temporal engine needs its extra, which is not installed: pip install "resolute[temporal]".'
-    if hooks:
-        yield "Hooks are told of runs on the embedded engine alone. Take Worker(hooks=...) away, or RESOLUTE_ENGINE."
-    if on_failure is not None:
-        yield (
-            "Worker(on_failure=...) is told of runs on the embedded engine alone. Take it away and give each flow its "
-            "own .on_failure(...), or take RESOLUTE_ENGINE away."
-        )
 
 
 async def _open_store(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -196,6 +196,14 @@ class Machine(ABC):
 
         async def holds() -> bool:
             return len(self.book.of(key)) >= times
+
+        await self.until(holds)
+
+    async def heard(self, told: Sequence[Any], last: object) -> None:
+        """Let time pass until this was told."""
+
+        async def holds() -> bool:
+            return last in told
 
         await self.until(holds)
 

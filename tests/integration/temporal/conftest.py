@@ -8,12 +8,20 @@ from importlib.util import find_spec
 import pytest
 
 from tests.acceptance.conftest import resolute
+from tests.integration.temporal import flows
 from tests.temporal_server import TemporalServer, temporal_server
 
 __all__ = ["resolute", "temporal_server"]
 
 #: What cannot be read without psycopg. CI has it.
 collect_ignore = [] if find_spec("psycopg") or os.environ.get("CI") else ["test_postgres.py"]
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    """Nothing was attempted, and nothing is broken."""
+    flows.attempts.clear()
+    flows.broken.clear()
 
 
 @pytest.fixture

@@ -133,6 +133,12 @@ def hanging() -> Flow:
     return flow("hanging").triggered_by(manual()).then(hang()).build()
 
 
+def gated(first: str = "first") -> Flow:
+    """Waits for an answer between two nodes."""
+    made = flow("gated").triggered_by(manual()).then(act(given=1).as_(first))
+    return made.then_gate("ok").then(act(given=2).as_("last")).build()
+
+
 def ticking() -> Flow:
     return flow("ticking").triggered_by(schedule("* * * * * *")).then(act(given=1).as_("tick")).build()
 

@@ -3,55 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from resolute import Client, Flow, RunFailed, Worker, WorkerConfig
-from resolute.ports import Ports
-from resolute.providers.pagerduty import PagerDutyConfig, PagerDutyProvider
-from resolute.simulator import PagerDutySimulator, SimulatorTransport
+from resolute import Client, RunFailed
 from tests.integration.temporal import flows
+from tests.integration.temporal.workers import SOON, TOKEN, until, working
 
 pytestmark = pytest.mark.ci_only
-
-SOON = timedelta(seconds=30)
-TOKEN = "very-secret-token-0815"
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> None:
-    """Nothing was attempted, and nothing is broken."""
-    flows.attempts.clear()
-    flows.broken.clear()
-
-
-@asynccontextmanager
-async def working(address: str, folder: Path, *made: Flow, slots: int = 100) -> AsyncIterator[Worker]:
-    """A worker with these flows, whose pages go to a simulator."""
-    ports = Ports()
-    account = PagerDutySimulator(ports.clock, randomness=random.Random(1))
-    environ = {
-        "RESOLUTE_STORE": f"sqlite:///{folder / 'resolute.db'}",
-        "PAGERDUTY_ROUTING_KEY": account.routing_key,
-        "TOKEN": TOKEN,
-    }
-    provider = PagerDutyProvider(PagerDutyConfig(), transport=SimulatorTransport(account))
-    config = WorkerConfig(engine=address, grace=timedelta(0), max_concurrent=slots)
-    async with Worker(config, flows=made, providers=[provider], ports=Ports(environ=environ)) as worker:
-        yield worker
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Return when this holds."""
-    async with asyncio.timeout(SOON.total_seconds()):
-        while not holds():  # noqa: ASYNC110 - what is waited for happens in other tasks
-            await asyncio.sleep(0.01)
 
 
 async def test_a_flow_of_every_step_runs_to_its_end(address: str, tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ class Core:
         children: starts and stops the runs that runs start.
         outlines: the fingerprints whose outline the store has.
         ledger: the incident log that several workers share, None where the journal holds the only one.
+        count_run: told of runs that another journal keeps, as they begin or end in this process.
         webhook_answers: how often deliveries were answered with each status code.
         on_missed: told of ticks that are not run: flow, trigger, the first and the last of them, how many.
         on_failure: asked at the end of every run.
@@ -98,6 +99,7 @@ class Core:
     outlines: set[str] = field(default_factory=set)
     on_missed: OnMissed | None = None
     on_failure: OnFailure | None = None
+    count_run: Callable[[RunRow], None] | None = None
     webhook_answers: Counter[int] = field(default_factory=Counter)
     limits: Limits = field(default_factory=Limits)
     ledger: SharedLedger | None = None

@@ -103,8 +103,9 @@ class EmbeddedEngine:
         self.retention = Retention(self._driver)
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._next_no = 1
+        self.notices: FailureNotices | None = None
         if on_failure is not None:
-            notices = FailureNotices(self.core, on_failure, self._new_run, self.start)
+            notices = self.notices = FailureNotices(self.core, on_failure, self._new_run, self.tell)
             self.add_flow(notices.flow)
             self.core.on_failure, self.core.on_missed = notices.of_run, notices.tell_missed
 
@@ -196,6 +197,10 @@ class EmbeddedEngine:
 
     async def receive(self, flow: str, input: JsonValue, *, run_id: str, trigger: str) -> RunView:
         """The run of a delivery from outside: a new one, or the one that has this id already."""
+        return await self.start(flow, input, run_id=run_id, trigger=trigger)
+
+    async def tell(self, flow: str, input: JsonValue, *, run_id: str, trigger: str) -> RunView:
+        """The run of a notice that no run's end has written."""
         return await self.start(flow, input, run_id=run_id, trigger=trigger)
 
     async def start(

@@ -94,30 +94,32 @@ class FailureNotices:
         self._start = start
 
     def of_run(self, run: RunRow, faults: Sequence[Fault]) -> Sequence[Op]:
-        """What has to be written in the batch that ends this run; nothing when it has not failed.
+        """What has to be written in the batch that ends this run; nothing when it has not failed."""
+        notice = self.about(run, faults)
+        return () if notice is None else self._queued(run, notice)
+
+    def about(self, run: RunRow, faults: Sequence[Fault]) -> FailureNotice | None:
+        """What is to be told of this run, None when it has not failed.
 
         A notice that fails itself is only logged: another one would go the same way.
         """
         if run.status not in ("failed", "needs_attention"):
-            return ()
+            return None
         if run.flow == NOTICE_FLOW:
             log.critical("NOBODY WAS TOLD: the notice %s of Worker(on_failure=...) has failed: %s", run.id, run.error)
-            return ()
+            return None
         failed = run.status == "failed"
         did = f"failed{f' at {run.error_key}' if run.error_key else ''}" if failed else "needs attention"
-        return self._queued(
-            run,
-            FailureNotice(
-                kind="run_failed" if failed else "needs_attention",
-                summary=_plain(f"Run {run.id} of {run.flow} {did}: {run.error}"),
-                flow=run.flow,
-                run_id=run.id,
-                key=_plain(run.error_key),
-                error=_plain(run.error),
-                errors=[{name: _plain(text) for name, text in vars(fault).items()} for fault in faults[:ERRORS_TOLD]],
-                at=run.finished_at or self._core.clock.now(),
-                trigger=_plain(run.trigger),
-            ),
+        return FailureNotice(
+            kind="run_failed" if failed else "needs_attention",
+            summary=_plain(f"Run {run.id} of {run.flow} {did}: {run.error}"),
+            flow=run.flow,
+            run_id=run.id,
+            key=_plain(run.error_key),
+            error=_plain(run.error),
+            errors=[{name: _plain(text) for name, text in vars(fault).items()} for fault in faults[:ERRORS_TOLD]],
+            at=run.finished_at or self._core.clock.now(),
+            trigger=_plain(run.trigger),
         )
 
     def _queued(self, run: RunRow, notice: FailureNotice) -> Sequence[Op]:

@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from temporalio import activity
 from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 
-from resolute.engine import RunView
+from resolute.engine import Fault, RunView
 from resolute.engines.embedded.core import Core, cursors_of
-from resolute.engines.embedded.store import Op, PutMemory
+from resolute.engines.embedded.store import Op, PutMemory, RunRow
 from resolute.engines.temporal.attempts import postponed, work
-from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBER
+from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBER, TELL, Standing
 from resolute.engines.temporal.pages import Pages
+from resolute.engines.temporal.witness import attempt_event, attempt_failed
 from resolute.errors import ReplayMismatch
 from resolute.model.activity import Node
 from resolute.model.codec import from_text, rebuild, to_text
@@ -30,6 +32,8 @@ LOOK_AGAIN: Final = timedelta(seconds=5)
 APPLIED: Final = "~applied"
 #: After this time nothing is tried a second time, and such a mark may go.
 MARKS_KEPT: Final = timedelta(days=1)
+#: Told of a run that fails, and of all that went wrong in it.
+Tell = Callable[[RunRow, Sequence[Fault]], Awaitable[None]]
 
 
 class Activities:
@@ -37,16 +41,18 @@ class Activities:
 
     Args:
         look: shows a run, for one that waits for its end.
+        tell: starts the notice of a run that fails.
     """
 
-    def __init__(self, core: Core, look: Callable[[str], Awaitable[RunView]]) -> None:
+    def __init__(self, core: Core, look: Callable[[str], Awaitable[RunView]], tell: Tell | None = None) -> None:
         self._core = core
+        self._tell = tell
         self._look = look
         self._pages = Pages(core)
 
     @property
     def all(self) -> Sequence[Callable[..., Any]]:
-        return (self.attempt, self.begin, self.remember, self.drop_page, self.await_run)
+        return (self.attempt, self.begin, self.remember, self.drop_page, self.await_run, self.tell_failure)
 
     @activity.defn(dynamic=True)
     async def attempt(self, args: Sequence[RawValue]) -> Any:
@@ -54,9 +60,16 @@ class Activities:
         order: dict[str, Any] = activity.payload_converter().from_payload(args[0].payload)
         flow = self._flow(order["flow"])
         node = _node(flow, order, activity.info().activity_type)
-        if node.activity.is_paging:
-            return await self._pages.send(flow, node, order)
-        return await work(self._core, flow, node, order)
+        try:
+            if node.activity.is_paging:
+                found: Any = await self._pages.send(flow, node, order)
+            else:
+                found = await work(self._core, flow, node, order)
+        except ApplicationError as error:
+            attempt_failed(self._core, flow.name, node, error)
+            raise
+        self._core.hooks.count(attempt_event(self._core, "node_finished", flow.name, node, found["attempt"]))
+        return found
 
     @activity.defn(name=BEGIN)
     async def begin(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +113,13 @@ class Activities:
         if not run.is_finished or run.status == "needs_attention":
             raise postponed(f"run {run.id} has not ended", LOOK_AGAIN)
         return {"status": run.status, "output": run.output, "error": run.error}
+
+    @activity.defn(name=TELL)
+    async def tell_failure(self, order: dict[str, Any]) -> None:
+        """Start the notice of a run that fails, where this worker has such notices."""
+        if self._tell is not None:
+            faults = [Fault(**fault) for fault in order["faults"]]
+            await self._tell(Standing.from_json(order["run"]).row, faults)
 
     def _flow(self, name: str) -> Flow:
         flow = self._core.flows.get(name)

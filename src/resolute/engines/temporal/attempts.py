@@ -21,6 +21,7 @@ from resolute.engines.embedded.core import Core, cursors_of
 from resolute.engines.embedded.node_work import told
 from resolute.engines.embedded.run_state import ERROR_CHARS
 from resolute.engines.temporal.order import ATTEMPT_FAILED, NODE_FAILED, POSTPONED
+from resolute.engines.temporal.witness import attempt_event
 from resolute.jsontypes import JsonValue
 from resolute.ledger.incident_log import KeyGone
 from resolute.model.activity import Node
@@ -112,6 +113,7 @@ async def work(core: Core, flow: Flow, node: Node[Any], order: Mapping[str, Any]
     said = Said.before(order)
     await _take_turn(core, flow, node, said)
     said = replace(said, attempt=said.attempt + 1, turn="")
+    core.hooks.tell([attempt_event(core, "attempt_started", flow.name, node, said.attempt)])
     beats = Beats(core, said, node.heartbeat)
     memory = Memory(await core.memory_of(flow.name))
     try:
@@ -210,7 +212,7 @@ async def _failed(
         log.warning(failed, info.workflow_id, info.activity_id, said.attempt, text)
         return node_failed(text, attempt=said.attempt, failures=said.failures)
     log.info("run %s: attempt %d of %s failed: %s", info.workflow_id, said.attempt, info.activity_id, text)
-    return _again(ATTEMPT_FAILED, text, wait)
+    return _again(ATTEMPT_FAILED, text, wait, attempt=said.attempt)
 
 
 def node_failed(text: str, **told: int) -> ApplicationError:
@@ -224,8 +226,8 @@ def postponed(text: str, wait: timedelta) -> ApplicationError:
     return _again(POSTPONED, text, wait)
 
 
-def _again(kind: str, text: str, wait: timedelta) -> ApplicationError:
-    return ApplicationError(printable(text), type=kind, next_retry_delay=max(wait, LEAST_WAIT), category=TOLD)
+def _again(kind: str, text: str, wait: timedelta, **told: int) -> ApplicationError:
+    return ApplicationError(printable(text), told, type=kind, next_retry_delay=max(wait, LEAST_WAIT), category=TOLD)
 
 
 def printable(text: str) -> str:

@@ -28,6 +28,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from resolute.clock import Clock, Randomness, new_id
 from resolute.engine import RunQuery, RunView, SignalOutcome
+from resolute.engines.embedded.failure_notice import NOTICE_FLOW
 from resolute.engines.embedded.request import (
     check_gate,
     check_run_id,
@@ -40,7 +41,7 @@ from resolute.engines.embedded.socket import view_from_json
 from resolute.engines.embedded.store import Entry
 from resolute.engines.temporal.child import memo_of
 from resolute.engines.temporal.order import CANCEL, RUN_FAILED, SHOW, RunOrder, Standing
-from resolute.engines.temporal.parked import parked_reason
+from resolute.engines.temporal.parked import parked
 from resolute.engines.temporal.views import QUERY, STATUS, STUCK_AFTER, execution_view, standing_view, with_pending
 from resolute.errors import EngineError, RunConflict, StoreUnavailable
 from resolute.jsontypes import JsonValue
@@ -120,7 +121,8 @@ class TemporalEngine:
         if recipe is None and self._flows:
             raise EngineError(f'The flow "{flow}" is not known here. Known: {", ".join(sorted(self._flows))}.')
         name = run_id or new_id(self._clock, self._randomness)
-        check_run_id(name)
+        if flow != NOTICE_FLOW:  # in that of a notice stands the one of another run
+            check_run_id(name)
         digest = input_digest(flow, input)
         given: JsonValue = input if recipe is None else from_text(input_text(recipe, input))
         now = self._clock.now()
@@ -183,8 +185,8 @@ class TemporalEngine:
                 return with_pending(told, pending, self._read)
             return replace(told, status=known.status, finished_at=known.finished_at or told.finished_at)
         if stuck:
-            reason = await parked_reason(self.client, handle)
-            return replace(known, status="needs_attention", error=reason)
+            why = await parked(self.client, handle.id)
+            return replace(known, status="needs_attention", error=why.reason)
         return await self._with_result(handle, known)
 
     async def _told(self, handle: WorkflowHandle[Any, Any]) -> RunView | None:
@@ -209,7 +211,7 @@ class TemporalEngine:
 
     async def runs(self, query: RunQuery) -> Sequence[RunView]:
         """Runs, newest first; those that just began may be missing for a moment."""
-        where = [f"TaskQueue = {_quoted(self.task_queue)}"]
+        where = [self._ours]
         if query.flow is not None:
             where.append(f"WorkflowType = {_quoted(query.flow)}")
         if query.status is not None:
@@ -227,9 +229,24 @@ class TemporalEngine:
 
     async def unfinished(self) -> list[WorkflowExecution]:
         """The executions that have not ended, of whatever flow."""
-        where = f'TaskQueue = {_quoted(self.task_queue)} AND ExecutionStatus = "Running"'
+        where = f'{self._ours} AND ExecutionStatus = "Running"'
         with _asked(""):
             return [execution async for execution in self.client.list_workflows(where)]
+
+    async def stuck(self) -> list[WorkflowExecution]:
+        """The executions that their workers fail to walk again and again.
+
+        Raises:
+            StoreUnavailable: the server cannot be reached.
+            EngineError: it does not say which they are.
+        """
+        where = f'{self._ours} AND ExecutionStatus = "Running" AND TemporalReportedProblems IS NOT NULL'
+        with _asked(""):
+            return [execution async for execution in self.client.list_workflows(where)]
+
+    @property
+    def _ours(self) -> str:
+        return f"TaskQueue = {_quoted(self.task_queue)}"
 
     async def _listed(self, run: RunView) -> RunView:
         """A run of a list; one that has not ended says itself what it waits for."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -24,8 +24,10 @@ from resolute.engines.temporal.address import TemporalAddress
 from resolute.engines.temporal.attempts import BEAT_S
 from resolute.engines.temporal.connection import connect
 from resolute.engines.temporal.engine import TemporalEngine
+from resolute.engines.temporal.notices import RemoteNotices
 from resolute.engines.temporal.order import PAGES
 from resolute.engines.temporal.payloads import data_converter
+from resolute.engines.temporal.witness import Witness, closed
 from resolute.engines.temporal.workflow import FlowsOf, RunWorkflow
 from resolute.errors import EngineError, RunNotFound, StoreUnavailable
 from resolute.jsontypes import JsonValue
@@ -45,6 +47,8 @@ PAGES_HERE: Final = 1000
 TICK_AGAIN_S: Final = 5.0
 #: The memory in which stands the latest run of each schedule; no flow has such a name.
 LATEST: Final = "~latest"
+
+Given = TypeVar("Given")
 
 
 class TemporalHost(EmbeddedEngine):
@@ -91,7 +95,10 @@ class TemporalHost(EmbeddedEngine):
     @asynccontextmanager
     async def serving(self, max_concurrent: int, grace: timedelta, hurry: asyncio.Event) -> AsyncIterator[None]:
         """Work for the task queue until left; then give running attempts their grace."""
-        flows, activities = dict(self.core.flows), Activities(self.core, self._look).all
+        core, remote = self.core, self.remote
+        witness = Witness(core, lambda run_id, execution: closed(remote.client, run_id, execution))
+        notices = None if self.notices is None else RemoteNotices(self.notices, remote)
+        activities = Activities(core, self._look, None if notices is None else notices.tell).all
         limits: dict[str, Any] = {
             "activities": activities,
             "graceful_shutdown_timeout": grace,
@@ -102,7 +109,7 @@ class TemporalHost(EmbeddedEngine):
             self.remote.client,
             task_queue=self.remote.task_queue,
             workflows=[RunWorkflow],
-            interceptors=[FlowsOf(flows)],
+            interceptors=[FlowsOf(dict(core.flows), witness if core.hooks else None)],
             # Flows would have to be let through Temporal's sandbox with all that they import, which leaves nothing of
             # it; that predicates are pure is held by replays instead.
             workflow_runner=UnsandboxedWorkflowRunner(),
@@ -122,6 +129,8 @@ class TemporalHost(EmbeddedEngine):
         for task in running:
             task.add_done_callback(self._ended)
         try:
+            if notices is not None:
+                self._timers.run(notices.watch())
             yield
         finally:
             stopping = asyncio.gather(*(each.shutdown() for each in workers), *running, return_exceptions=True)
@@ -129,6 +138,7 @@ class TemporalHost(EmbeddedEngine):
             ends: list[asyncio.Future[Any]] = [stopping, hurried]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             hurried.cancel()
+            await witness.close()
 
     def _ended(self, running: asyncio.Task[None]) -> None:
         error = None if running.cancelled() else running.exception()
@@ -164,17 +174,18 @@ class TemporalHost(EmbeddedEngine):
         more: dict[str, Any] = {"scheduled_at": scheduled_at, "also": also, "after_no": after_no}
         return await super().start(flow, input, run_id=run_id, trigger=trigger, secrets=secrets, **more)
 
+    async def tell(self, flow: str, input: JsonValue, *, run_id: str, trigger: str) -> RunView:
+        return await _patiently(
+            f"the start of {run_id}", lambda: self.receive(flow, input, run_id=run_id, trigger=trigger)
+        )
+
     async def tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
         """Start the run of a scheduled time on Temporal; the same time never starts two.
 
         False when it is not run because an earlier one of its schedule is unfinished.
         """
-        while True:
-            try:
-                return await self._tick(flow, schedule, at)
-            except StoreUnavailable as error:
-                log.warning("flow %s: the tick of %s is tried again: %s", flow.name, f"{at:%Y-%m-%d %H:%M:%S}", error)
-            await asyncio.sleep(TICK_AGAIN_S)
+        told = f"flow {flow.name}: the tick of {at:%Y-%m-%d %H:%M:%S}"
+        return await _patiently(told, lambda: self._tick(flow, schedule, at))
 
     async def _tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
         store, name = self.core.store, f"{flow.name} {schedule.id}"
@@ -204,3 +215,13 @@ class TemporalHost(EmbeddedEngine):
         except RunNotFound:
             return True
         return False
+
+
+async def _patiently(told: str, call: Callable[[], Awaitable[Given]]) -> Given:
+    """What the call returns, as soon as the server can be reached."""
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            log.warning("%s is tried again: %s", told, error)
+        await asyncio.sleep(TICK_AGAIN_S)

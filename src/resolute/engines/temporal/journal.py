@@ -16,6 +16,7 @@ from resolute.engine import RunStopped, StepFailed
 from resolute.engines.embedded.run_state import ERROR_CHARS
 from resolute.engines.embedded.store import Entry, RunRow
 from resolute.engines.temporal.order import Standing
+from resolute.engines.temporal.witness import Witness
 from resolute.errors import ReplayMismatch
 from resolute.model.codec import to_text
 
@@ -27,13 +28,15 @@ class WorkflowJournal:
         entries: what it has come by, by position.
         intents: what its unsettled pages mean to send, by position.
         shielded: whether a stop no longer ends it.
+        witness: is told of what happens in it, None for nobody.
     """
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: Standing, witness: Witness | None = None) -> None:
         self.row: RunRow = standing.row
         self.entries = {entry.position: entry for entry in standing.entries}
         self.intents = dict(standing.intents)
         self.shielded = False
+        self.witness = witness
         self._order = max((entry.order for entry in standing.entries), default=0)
         self._done_no = max((entry.done_no for entry in standing.entries), default=0)
         self._signals = sum(entry.kind == "signal" for entry in standing.entries)
@@ -55,6 +58,8 @@ class WorkflowJournal:
 
     def put(self, entry: Entry) -> Entry:
         self.entries[entry.position] = entry
+        if self.witness is not None and entry.kind == "node" and entry.status in ("done", "failed"):
+            self.witness.changed(self.row, entry)
         return entry
 
     def finish(self, entry: Entry, **changes: Any) -> Entry:

@@ -26,6 +26,7 @@ BEGIN: Final = "resolute begin"
 REMEMBER: Final = "resolute remember"
 DROP_PAGE: Final = "resolute drop page"
 AWAIT_RUN: Final = "resolute await run"
+TELL: Final = "resolute tell failure"
 #: What the task queue for pages, and for our own short questions, has behind the name of its worker's.
 PAGES: Final = "~pages"
 

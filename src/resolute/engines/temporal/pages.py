@@ -17,6 +17,7 @@ from resolute.engines.embedded.node_work import first_line
 from resolute.engines.embedded.paging import new_row, paging
 from resolute.engines.embedded.store import RunRow
 from resolute.engines.temporal.attempts import BEAT_S, Said, node_failed, postponed
+from resolute.engines.temporal.witness import attempt_event
 from resolute.jsontypes import JsonValue
 from resolute.ledger.incident_log import Outcome
 from resolute.ledger.intent import Intent
@@ -56,6 +57,10 @@ class Pages:
         info = activity.info()
         key = f"{info.workflow_id}/{info.activity_id}"
         beats = asyncio.create_task(_beat(said))
+        begun = attempt_event(self._core, "attempt_started", flow.name, node, 1)
+        if info.attempt == 1:
+            self._core.hooks.announce(begun)
+        self._core.hooks.count(begun)
         try:
             async with self._alone(key):
                 row = await self._sent(await self._row(key, flow, node, order), node, order)

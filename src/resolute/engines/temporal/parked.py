@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Final
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 
 from resolute.engines.temporal.replay import in_words
 
 #: Events that are looked through, newest first.
-LOOKED_AT = 50
+LOOKED_AT: Final = 50
 
 
-async def parked_reason(client: Client, handle: WorkflowHandle[Any, Any]) -> str:
-    """What to mend, in a sentence or two."""
+@dataclass(frozen=True)
+class Parked:
+    """A run that is stuck.
+
+    Attributes:
+        reason: what to mend, in a sentence or two.
+        since: number of the newest event up to which it was walked, 0 for none among those that were looked at.
+    """
+
+    reason: str
+    since: int = 0
+
+
+async def parked(client: Client, run_id: str, execution: str = "") -> Parked:
+    """Why the run is stuck.
+
+    Args:
+        execution: its id, "" for the latest one of the run.
+    """
     answer = await client.workflow_service.get_workflow_execution_history_reverse(
         GetWorkflowExecutionHistoryReverseRequest(
             namespace=client.namespace,
-            execution=WorkflowExecution(workflow_id=handle.id),
+            execution=WorkflowExecution(workflow_id=run_id, run_id=execution),
             maximum_page_size=LOOKED_AT,
         )
     )
-    for event in answer.history.events:
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+    walked, failed = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+    events = answer.history.events
+    since = next((event.event_id for event in events if event.event_type == walked), 0)
+    for event in events:
+        if event.event_type == failed:
             told = event.workflow_task_failed_event_attributes.failure.message
-            return (
+            reason = (
                 f"It cannot be walked: {in_words(told)}. It is tried again by itself: restore that part, or "
-                f"`resolute runs cancel {handle.id}` and start it anew."
+                f"`resolute runs cancel {run_id}` and start it anew."
             )
-    return "Its worker fails to walk it; the worker's log says why."
+            return Parked(reason, since)
+    return Parked("Its worker fails to walk it; the worker's log says why.", since)

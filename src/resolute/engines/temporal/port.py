@@ -21,6 +21,7 @@ from resolute.engines.embedded.store import Entry
 from resolute.engines.temporal.child import wait_for_child
 from resolute.engines.temporal.journal import WorkflowJournal
 from resolute.engines.temporal.order import DROP_PAGE, PAGES, REMEMBER, Standing
+from resolute.engines.temporal.witness import Witness
 from resolute.errors import ConfigError, InputError
 from resolute.jsontypes import JsonValue
 from resolute.ledger.intent import Intent, Preparation
@@ -57,8 +58,15 @@ class WorkflowPort(WorkflowJournal):
         in_flight: what has to end before the run can be handed to its next execution.
     """
 
-    def __init__(self, flows: Mapping[str, Flow], flow: Flow, standing: Standing, known: Mapping[str, Any]) -> None:
-        super().__init__(standing)
+    def __init__(
+        self,
+        flows: Mapping[str, Flow],
+        flow: Flow,
+        standing: Standing,
+        known: Mapping[str, Any],
+        witness: Witness | None = None,
+    ) -> None:
+        super().__init__(standing, witness)
         self.flows = flows
         self.flow = flow
         self.in_flight = 0
@@ -295,12 +303,13 @@ class WorkflowPort(WorkflowJournal):
 
     async def _remember(self, position: str, writes: dict[str, JsonValue]) -> None:
         """Write to the flow's memory once, however often that is tried."""
-        order = {"flow": self.row.flow, "position": position, **writes}
+        await self.see_to(REMEMBER, {"flow": self.row.flow, "position": position, **writes})
+
+    async def see_to(self, name: str, order: JsonValue) -> None:
+        """Let the worker that walks the run do one of our own activities; it is tried until it succeeds."""
         self.in_flight += 1
         try:
-            await workflow.execute_local_activity(
-                REMEMBER, order, start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS
-            )
+            await workflow.execute_local_activity(name, order, start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS)
         finally:
             self.in_flight -= 1
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,15 +22,18 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from resolute.engine import Fault, RunStopped, StepFailed
+from resolute.engine import RunStopped, StepFailed
+from resolute.engines.embedded.failure_notice import ERRORS_TOLD
 from resolute.engines.embedded.request import input_text
 from resolute.engines.embedded.socket import view_to_json
 from resolute.engines.embedded.store import RunRow
-from resolute.engines.embedded.views import ended, view
-from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, CANCEL, RUN_FAILED, SHOW, RunOrder, Standing
+from resolute.engines.embedded.views import view
+from resolute.engines.temporal.ending import End
+from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, CANCEL, RUN_FAILED, SHOW, TELL, RunOrder, Standing
 from resolute.engines.temporal.port import ALWAYS, OWN_LIMIT, WorkflowPort, pages_queue
 from resolute.engines.temporal.taken_up import taken_up
 from resolute.engines.temporal.variables import variables_of
+from resolute.engines.temporal.witness import Witness
 from resolute.errors import InputError, ReplayMismatch
 from resolute.interpreter import interpret
 from resolute.jsontypes import JsonValue
@@ -39,32 +41,26 @@ from resolute.model.codec import NotJournalable, from_text, to_plain, to_text
 from resolute.model.recipe import Flow
 
 _flows: ContextVar[Mapping[str, Flow]] = ContextVar("flows of the worker")
+_witness: ContextVar[Witness | None] = ContextVar("witness of the worker")
 
 
 class FlowsOf(Interceptor):
-    """Gives the flows of a worker to its runs."""
+    """Gives the flows of a worker, and who is told of what happens, to its runs."""
 
-    def __init__(self, flows: Mapping[str, Flow]) -> None:
+    def __init__(self, flows: Mapping[str, Flow], witness: Witness | None = None) -> None:
         self._known = flows
+        self._witness = witness
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
-        known = self._known
+        known, witness = self._known, self._witness
 
         class Given(WorkflowInboundInterceptor):
             async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
                 _flows.set(known)
+                _witness.set(witness)
                 return await self.next.execute_workflow(input)
 
         return Given
-
-
-@dataclass
-class _End:
-    """What a run has come to, and what could not be undone."""
-
-    result: JsonValue = None
-    failure: StepFailed | None = None
-    stopped: RunStopped | None = None
 
 
 @workflow.defn(dynamic=True)
@@ -76,10 +72,13 @@ class RunWorkflow:
         self._early: list[tuple[str, dict[str, Any]]] = []
         self._why = ""
         self._is_cancelled = False
+        self._witness: Witness | None = None
+        self._parked = ""
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
         flows = _flows.get()
+        self._witness = _witness.get()
         info = workflow.info()
         flow = flows.get(info.workflow_type)
         if flow is None:
@@ -92,13 +91,15 @@ class RunWorkflow:
         walk = asyncio.create_task(self._walk(flows, flow, order))
         while not walk.done():
             try:
-                await workflow.wait_condition(lambda: walk.done() or self._may_hand_on())
+                await workflow.wait_condition(lambda: walk.done() or self._may_hand_on() or self._is_at_rest_anew())
             except asyncio.CancelledError:
                 if workflow.cancellation_reason() is None:
                     raise  # it leaves the memory of this worker
                 self._cancel()
                 continue
-            if not walk.done() and self._port is not None:
+            if not walk.done() and self._is_at_rest_anew():
+                self._tell_rest()
+            elif not walk.done() and self._port is not None:
                 handed = RunOrder(
                     None, order.trigger, order.input_digest, order.scheduled_at, goes_on=self._port.standing()
                 )
@@ -117,17 +118,34 @@ class RunWorkflow:
         port = self._port
         return port is not None and not port.in_flight and port.is_long
 
+    def _is_at_rest_anew(self) -> bool:
+        """Whether what the run waits for has changed, and somebody is told of that."""
+        return self._witness is not None and self._rest != self._parked
+
+    @property
+    def _rest(self) -> str:
+        """What the run waits for, "" while something of it is at work."""
+        run = None if self._port is None else self._port.shown()
+        return run.waiting_for if run is not None and run.status == "waiting" else ""
+
+    def _tell_rest(self) -> None:
+        self._parked = self._rest
+        if self._parked and self._port is not None and self._witness is not None:
+            self._witness.parked(self._port.shown())
+
     # The walk
 
-    async def _walk(self, flows: Mapping[str, Flow], flow: Flow, order: RunOrder) -> _End:
+    async def _walk(self, flows: Mapping[str, Flow], flow: Flow, order: RunOrder) -> RunRow:
         try:
             standing = await self._standing(flow, order)
         except InputError as error:
-            self._port = WorkflowPort(flows, _open(flow), _new(flow, order, "null"), {})
-            return _End(failure=StepFailed("", str(error), position=""))
+            port = self._port = WorkflowPort(flows, _open(flow), _new(flow, order, "null"), {})
+            return await self._come_to(port, End(failure=StepFailed("", str(error), position="")))
+        if self._witness is not None and order.goes_on is None:
+            self._witness.began(standing.row)
         if order.after:
             await self._wait_for(order.after)
-        port = self._port = WorkflowPort(flows, flow, standing, await self._known(flow))
+        port = self._port = WorkflowPort(flows, flow, standing, await self._known(flow), self._witness)
         for gate, answer in self._early:
             port.receive(gate, answer)
         if self._is_cancelled:
@@ -136,18 +154,18 @@ class RunWorkflow:
         end = await self._interpreted(flow, port)
         limit.cancel()
         await port.flush()
-        return end
+        return await self._come_to(port, end)
 
-    async def _interpreted(self, flow: Flow, port: WorkflowPort) -> _End:
+    async def _interpreted(self, flow: Flow, port: WorkflowPort) -> End:
         try:
             plain: JsonValue = from_text(to_text(to_plain(await interpret(flow, port))))
-            return _End(result=plain)
+            return End(result=plain)
         except StepFailed as failure:
-            return _End(failure=failure)
+            return End(failure=failure)
         except RunStopped as stopped:
-            return _End(stopped=stopped)
+            return End(stopped=stopped)
         except NotJournalable as error:
-            return _End(failure=StepFailed("", f"The run's result cannot be kept: {error}.", position=""))
+            return End(failure=StepFailed("", f"The run's result cannot be kept: {error}.", position=""))
 
     async def _standing(self, flow: Flow, order: RunOrder) -> Standing:
         """How the run stands when this execution begins; raises InputError."""
@@ -191,33 +209,33 @@ class RunWorkflow:
 
     # The end
 
-    def _ended(self, end: _End) -> JsonValue:
-        """The result of a run that has succeeded; raises what ends any other."""
-        port = self._port
-        assert port is not None, "a walk that has ended had begun"
-        now = workflow.now()
-        if end.failure is None and end.stopped is None:
-            port.row = port.row.but(status="succeeded", output=to_text(end.result), **ended(now))
-            return end.result
-        stopped = end.stopped
-        if stopped is not None:
+    async def _come_to(self, port: WorkflowPort, end: End) -> RunRow:
+        """The run's row with its end; that it has failed is told before it ends."""
+        if end.stopped is not None:
             for entry in list(port.entries.values()):  # set back by a retry, and not come by since
                 if entry.status in ("running", "waiting") and entry.kind != "signal":
                     port.cancelled(entry)
-            left = _not_undone(stopped.undo_faults)
-            error = f"{str(stopped).rstrip('.')}.{left}" if left else str(stopped)
-            status = "cancelled" if stopped.failure is None else "failed"
-            port.row = port.row.but(status=status, error=error, **ended(now))
-        elif end.failure is not None:
-            error = end.failure.error + _not_undone(end.failure.undo_faults)
-            port.row = port.row.but(status="failed", error=error, error_key=end.failure.key, **ended(now))
-        port.row = port.row.but(error=port.row.error[:4000])
-        workflow.upsert_memo({"error": port.row.error, "error_key": port.row.error_key})
-        if port.row.status == "cancelled":
-            raise asyncio.CancelledError(port.row.error)
-        raise ApplicationError(
-            _printable(port.row.error), port.standing().to_json(), type=RUN_FAILED, non_retryable=True
-        )
+        run = end.row(port.row, workflow.now())
+        if run.status == "failed":
+            told = Standing(run.but(input="", output=None), [])
+            faults: JsonValue = [{**vars(fault)} for fault in end.faults[:ERRORS_TOLD]]
+            await port.see_to(TELL, {"run": told.to_json(), "faults": faults})
+        return run
+
+    def _ended(self, run: RunRow) -> JsonValue:
+        """The result of a run that has succeeded; raises what ends any other."""
+        port = self._port
+        assert port is not None, "a walk that has ended had begun"
+        port.row = run
+        if self._witness is not None:
+            self._witness.ended(run, workflow.info().run_id)
+        if run.status == "succeeded":
+            result: JsonValue = from_text(run.output or "null")
+            return result
+        workflow.upsert_memo({"error": run.error, "error_key": run.error_key})
+        if run.status == "cancelled":
+            raise asyncio.CancelledError(run.error)
+        raise ApplicationError(_printable(run.error), port.standing().to_json(), type=RUN_FAILED, non_retryable=True)
 
     # From outside
 
@@ -285,10 +303,3 @@ def _deadline(flow: Flow, now: datetime) -> datetime | None:
 def _printable(text: str) -> str:
     """The text as it may stand in a failure: a lone surrogate is written out."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _not_undone(faults: Sequence[Fault]) -> str:
-    """What could not be undone, as the rest of an error."""
-    if not faults:
-        return ""
-    return f" Not undone: {'; '.join(f'{fault.position}: {fault.error}' for fault in faults)}"
