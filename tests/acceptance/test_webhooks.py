@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import signal
 import socket
-import threading
 from collections import Counter
 from pathlib import Path
 
@@ -17,11 +15,10 @@ import pytest
 from resolute.engine import RunQuery
 from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from tests.acceptance.command import Desk, Running
+from tests.acceptance.senders import KEY, Senders
 
 pytestmark = pytest.mark.acceptance
 
-KEY = "the-secret-of-the-hook"
-AGAIN_S = 0.02  # before a sender that was not answered comes again
 FLOWS = """
 import os
 from resolute import activity, current, flow, hmac_sha256, input_data, secret, webhook
@@ -40,53 +37,6 @@ hooked = (
     .build()
 )
 """
-
-
-class Senders:
-    """Twenty senders in a thread of their own; each repeats an event until it is answered 202.
-
-    Attributes:
-        accepted: event → the run that the sender was told.
-    """
-
-    def __init__(self, port: int, events: int) -> None:
-        self.accepted: dict[str, str] = {}
-        self.strange: list[int] = []
-        self._url = f"http://127.0.0.1:{port}/alerts"
-        self._left = [f"event-{number:04}" for number in range(events)]
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._send_all()), daemon=True)
-
-    def __enter__(self) -> Senders:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    async def _send_all(self) -> None:
-        async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
-            await asyncio.gather(*(self._send_some(http) for _ in range(20)))
-
-    async def _send_some(self, http: httpx2.AsyncClient) -> None:
-        while self._left and not self._ended.is_set():
-            event = self._left.pop()
-            body = b'{"event": {"id": "%b"}}' % event.encode()
-            headers = {"x-signature": hmac.digest(KEY.encode(), body, hashlib.sha256).hex()}
-            while event not in self.accepted and not self._ended.is_set():
-                try:
-                    answer = await http.post(
-                        self._url, content=body, headers={"content-type": "application/json", **headers}
-                    )
-                except httpx2.TransportError:  # the worker was killed
-                    await asyncio.sleep(AGAIN_S)
-                    continue
-                if answer.status_code == 202:
-                    self.accepted[event] = answer.json()["run_id"]
-                elif answer.status_code != 503:
-                    self.strange.append(answer.status_code)
-                    return
 
 
 @pytest.fixture
