@@ -271,6 +271,9 @@ class IncidentLog:
                 if outcome is not None:
                     return outcome
                 row, now = self._book.rows[row_id], self._clock.now()
+                move = lanes.next_move(row, now, resolve_expires=self._resolve_expires)
+                if isinstance(move, lanes.Settle):
+                    return self._settled(row, move.status, move.reason, now)
             if isinstance(move, lanes.LookUp):
                 found = await self._look_up(row, lane, move.since)
                 now = self._clock.now()
@@ -303,7 +306,8 @@ class IncidentLog:
         if isinstance(claim, Granted):
             self._granted[row.id] = claim, began_s
             if row.is_deferred:  # by an attempt before; the ledger has its row now
-                self._book.put(replace(row, remarks=tuple(text for text in row.remarks if text != DEFERRED)))
+                row = replace(row, remarks=tuple(text for text in row.remarks if text != DEFERRED))
+            self._book.put(_as_left(row, claim, now))
             return None
         if isinstance(claim, Busy):
             return Outcome(row, until=now + timedelta(seconds=claim.wait_s))
@@ -606,6 +610,15 @@ class IncidentLog:
         row = self._book.put(row)
         changed = (row, *self._book.advance(lane, now))
         return Outcome(row, changed, self._book.wakes(lane, changed, row))
+
+
+def _as_left(row: Row, claim: Granted, now: datetime) -> Row:
+    """The row as another worker has left it, where that came further."""
+    row = replace(row, attempts=max(row.attempts, claim.attempts), lost=max(row.lost, claim.lost))
+    if claim.unknown_since is None:
+        return row
+    since = min(claim.unknown_since, row.unknown_since or claim.unknown_since)
+    return replace(row, status="sending", unknown_since=since, due_at=now)
 
 
 def _age(age: timedelta) -> str:

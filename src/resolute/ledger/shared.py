@@ -25,11 +25,15 @@ class Granted:
         may_arrive: a request of another worker's trigger in the lane is of unknown outcome, so that a resolve has to
             be repeated.
         alert_id, alert_since: the open alert of another worker that a trigger will be folded into.
+        attempts, lost, unknown_since: of the row itself, as another worker has left it.
     """
 
     may_arrive: bool = False
     alert_id: int | None = None
     alert_since: datetime | None = None
+    attempts: int = 0
+    lost: int = 0
+    unknown_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class SharedLedger(Protocol):
     async def open(self, worker: str, key: bytes) -> bytes:
         """Make ready for a worker; the key of the digests that all workers use.
 
+        What the worker claimed before it ended is claimed no longer.
+
         Args:
             worker: its name, which no other has.
             key: that of its own journal, which the first worker's ledger takes: so its alerts keep their lanes.
@@ -74,7 +80,10 @@ class SharedLedger(Protocol):
         ...
 
     async def claim(self, row: Row) -> Claim:
-        """Write the row as it is and ask whether it may be sent now."""
+        """Write the row as it is and ask whether it may be sent now.
+
+        A row that is granted is this worker's from then on, also where another one had begun to send it.
+        """
         ...
 
     async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:

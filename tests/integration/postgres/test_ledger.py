@@ -68,6 +68,16 @@ def accepted(event: Row) -> Row:
     return replace(sending(event), status="accepted", settled_at=settled_at, is_open=event.action == "trigger")
 
 
+async def granted(ledger: PostgresLedger, event: Row) -> Granted:
+    """The claim of an event once it is granted."""
+    claim = await ledger.claim(event)
+    if isinstance(claim, Busy):
+        await asyncio.sleep(claim.wait_s)
+        claim = await ledger.claim(event)
+    assert isinstance(claim, Granted)
+    return claim
+
+
 async def test_one_worker_at_a_time_has_a_lane(workers: Workers) -> None:
     """The second waits until the first has told what came of it."""
     first, second = event("a/1", 1), event("b/1", 2)
@@ -97,11 +107,31 @@ async def test_lease_of_a_worker_that_died_ends(workers: Workers) -> None:
     await dead.open("dead", KEY)
     assert isinstance(await dead.claim(event("dead/1", 1)), Granted)
     await dead.close()
-    claim = await workers.b.claim(event("b/1", 2))
-    if isinstance(claim, Busy):
-        await asyncio.sleep(claim.wait_s)
-        claim = await workers.b.claim(event("b/1", 2))
+    await granted(workers.b, event("b/1", 2))
+
+
+async def test_row_that_a_dead_worker_left_is_taken_over(workers: Workers) -> None:
+    """Who claims it next learns that it may have been sent, and only that one tells what it comes to."""
+    page, dead = event("run/1", 1), PostgresLedger(workers.address, lease=timedelta(seconds=0.2))
+    await dead.open("dead", KEY)
+    assert isinstance(await dead.claim(replace(page, attempts=2)), Granted)
+    claim = await granted(workers.b, page)
+    assert (claim.attempts, claim.lost, claim.unknown_since is None) == (3, 1, False)
+    await workers.b.put([replace(sending(page), status="rejected", attempts=4, settled_at=NOW)], {})
+    await dead.put([replace(sending(page), attempts=9)], {})
+    assert await workers.seen() == {"run/1": "rejected"}
+    await dead.close()
+
+
+async def test_worker_that_begins_again_has_claimed_nothing(workers: Workers) -> None:
+    """What it was about to send when it was killed need not wait for its lease to end."""
+    page = event("run/1", 1)
+    await workers.a.claim(page)
+    assert isinstance(await workers.b.claim(page), Busy)
+    await workers.a.open("a", KEY)
+    claim = await workers.b.claim(page)
     assert isinstance(claim, Granted)
+    assert claim.unknown_since is not None
 
 
 async def test_newer_event_that_was_accepted_takes_the_place_of_older_ones(workers: Workers) -> None:

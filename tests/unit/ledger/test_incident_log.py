@@ -9,6 +9,8 @@ import pytest
 
 from resolute.errors import ConfigError, ProviderOutcomeUnknown, ProviderUnavailable
 from resolute.ledger.incident_log import IN_FLIGHT_CHECK, KeyGone
+from resolute.ledger.row import Row
+from resolute.ledger.shared import Claim, Granted
 from tests.unit.ledger.desk import START, Desk, Try, make_row, minutes, seconds
 
 
@@ -682,6 +684,24 @@ def test_rows_of_the_past_leave_memory(desk: Desk) -> None:
         desk.send(resolve)
         desk.log.taken(resolve)
     assert (desk.log._book.rows, desk.log._book.lanes, desk.log._begun) == ({}, {}, set())
+
+
+class Left:
+    """A shared ledger that grants a row of which another worker has made two requests, the second of them unheard."""
+
+    async def claim(self, row: Row) -> Claim:
+        return Granted(attempts=2, lost=1, unknown_since=START - minutes(2))
+
+
+def test_row_that_another_worker_left_goes_on_where_it_stood() -> None:
+    """What may have been sent long ago is looked up before it is sent again, and its attempts are counted on."""
+    desk = Desk(shared=Left())
+    first, second = desk.record("trigger"), desk.record("trigger", key="other", retry=(1.0, 2.0, 60.0, 0.5, 1))
+    attempt = desk.begin(first)
+    assert attempt.waits == "look"
+    attempt.go_on(False)
+    assert desk.answer(attempt.written(), "accepted").row.attempts == 3
+    assert desk.look(second).row.status == "undelivered"
 
 
 def test_errors_are_scrubbed_before_they_are_kept(desk: Desk) -> None:

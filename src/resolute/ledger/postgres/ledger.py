@@ -79,6 +79,7 @@ class PostgresLedger:
                 known = migrations(PACKAGE)
                 if version(connection, self.address) != max(known):
                     migrate(connection, self.address, known, key)
+                connection.execute(statements(PACKAGE)["end_leases"].encode(), (self._worker,))
                 return digest_key(connection, self.address)
         except psycopg.Error as error:
             raise unreachable(self.address, error) from error
@@ -95,6 +96,7 @@ class PostgresLedger:
             "key": written(row.idempotency_key),
             "worker": self._worker,
             "attempt": row.attempts + 1,
+            "local_id": row.id,
             "lease_s": self._lease.total_seconds(),
         }
 
@@ -105,8 +107,9 @@ class PostgresLedger:
                 await _execute(connection, "lock_lane", (row.lane,))
                 await _execute(connection, "put_rows", (self._json([row]),))
                 await _execute(connection, "settle_mine", place)
-                claimed = await _execute(connection, "claim", place)
                 seen = await _execute(connection, "look", place)
+                claimed = await _execute(connection, "claim", place)
+                await _execute(connection, "take_over", place)
                 await connection.execute("COMMIT")
             return _claim(await claimed.fetchone() is not None, await seen.fetchone())
 
@@ -213,9 +216,9 @@ def _names(row: Row, keys: Mapping[int, str]) -> dict[str, Any]:
 def _claim(is_granted: bool, seen: tuple[Any, ...] | None) -> Claim:
     if seen is None:  # the lane or the row was removed by hand in between
         return Busy(SHORTEST_LOOK_S)
-    status, message, response_status, is_open, left_s, may_arrive, alert_id, alert_since = seen
+    status, message, response_status, is_open, left_s, *granted = seen
     if is_granted:
-        return Granted(may_arrive, alert_id, alert_since)
+        return Granted(*granted)
     if status not in ("pending", "sending"):
         return SettledElsewhere(status, read(message), read(response_status), is_open)
     return Busy(min(LONGEST_LOOK_S, max(SHORTEST_LOOK_S, left_s or 0.0)))

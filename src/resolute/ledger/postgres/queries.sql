@@ -147,8 +147,21 @@ WHERE lanes.lane = %(lane)s AND mine.idempotency_key = %(key)s
     )
 RETURNING mine.id;
 
+-- name: take_over
+-- A row that was claimed is its sender's from now on: what another worker that had begun it says later is old.
+UPDATE incident_log AS mine SET worker = %(worker)s, local_id = %(local_id)s
+FROM lanes
+WHERE mine.idempotency_key = %(key)s AND mine.worker <> %(worker)s
+    AND lanes.lane = mine.lane AND lanes.row_id = mine.id AND lanes.worker = %(worker)s;
+
+-- name: end_leases
+-- A worker that begins claims nothing: the one before it has ended, and its requests with it. That it had claimed the
+-- lanes stays known: what it was about to send may have been sent.
+UPDATE lanes SET lease_until = clock_timestamp() WHERE worker = %s AND lease_until > clock_timestamp();
+
 -- name: look
--- The row, for how long another one has the lane, and what its sender should know of the lane.
+-- Before the claim: the row, for how long another one has the lane, what its sender should know of the lane, and how far
+-- another worker came with the row. One that had claimed it and was never heard of again may have sent it.
 SELECT
     mine.status, mine.message, mine.response_status, mine.is_open,
     extract(epoch FROM lanes.lease_until - clock_timestamp())::float8,
@@ -156,9 +169,27 @@ SELECT
         SELECT 1 FROM incident_log AS other
         WHERE other.lane = mine.lane AND other.id <> mine.id AND other.action = 'trigger'
             AND other.worker <> %(worker)s
-            AND (other.status = 'sending' OR (other.status = 'superseded' AND other.is_open))
+            AND (
+                other.status = 'sending' OR (other.status = 'superseded' AND other.is_open)
+                OR lanes.row_id = other.id
+            )
     ),
-    alert.id, alert.since
+    alert.id, alert.since,
+    CASE
+        WHEN left_over.is_sent THEN greatest(mine.attempts, lanes.attempt)
+        WHEN mine.worker <> %(worker)s THEN mine.attempts
+        ELSE 0
+    END,
+    CASE
+        WHEN left_over.is_sent THEN mine.lost + 1
+        WHEN mine.worker <> %(worker)s THEN mine.lost
+        ELSE 0
+    END,
+    CASE
+        WHEN left_over.is_sent
+            THEN coalesce(mine.unknown_since, lanes.lease_until - make_interval(secs => %(lease_s)s))
+        WHEN mine.worker <> %(worker)s THEN mine.unknown_since
+    END
 FROM incident_log AS mine
 JOIN lanes ON lanes.lane = mine.lane
 LEFT JOIN LATERAL (
@@ -167,6 +198,10 @@ LEFT JOIN LATERAL (
         AND other.worker <> %(worker)s
     ORDER BY id LIMIT 1
 ) AS alert ON TRUE
+CROSS JOIN LATERAL (
+    SELECT mine.status IN ('pending', 'sending') AND lanes.row_id IS NOT DISTINCT FROM mine.id
+        AND lanes.worker <> %(worker)s AS is_sent
+) AS left_over
 WHERE mine.idempotency_key = %(key)s;
 
 -- name: open_alerts
