@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from resolute import (
     manual,
 )
 from resolute.errors import EngineError
+from resolute.postgres.address import postgres_address
 from tests.postgres_server import PostgresServer
 
 PATIENCE = timedelta(seconds=30)
@@ -114,3 +116,21 @@ async def test_orders_go_on_after_the_server_was_away(url: str, postgres: Postgr
                 continue
             break
     assert found == {"double": 4}
+
+
+async def test_start_outlives_a_restart_of_the_server(url: str, postgres: PostgresServer) -> None:
+    """An order that the worker has taken and not answered is given again; the same id starts no second run."""
+    schema = postgres_address(url).schema
+    async with worker(url), Client.connect(url) as client:
+        with closing(postgres.connect()) as outside:
+            outside.execute("BEGIN")
+            outside.execute(f"LOCK TABLE {schema}.runs IN EXCLUSIVE MODE".encode())  # no run can be written down
+            starting = asyncio.create_task(client.start("double", {"number": 21}, run_id="one"))
+            taken = f"SELECT count(*) FROM {schema}.orders WHERE is_taken".encode()
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                while outside.execute(taken).fetchone() != (1,):  # noqa: ASYNC110 - another process writes it
+                    await asyncio.sleep(0.01)
+            await asyncio.to_thread(postgres.stop)
+        await asyncio.to_thread(postgres.start)
+        assert await (await starting).result(PATIENCE) == {"double": 42}
+        assert len(await client.runs()) == 1

@@ -34,6 +34,9 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.01, 0.25
 RETURN_S: Final = 10.0
 #: For how long a worker may leave an order alone.
 SILENT_S: Final = 30.0
+#: Orders that do no harm when they are given twice, and for how long they are given again while the server is away.
+REPEATABLE: Final = frozenset({"start", "start_job"})
+AGAIN_S: Final = 60.0
 
 
 class PostgresEngine(StoreEngine):
@@ -60,22 +63,32 @@ class PostgresEngine(StoreEngine):
 
     async def order(self, method: str, *, is_secret: bool = False, **params: Any) -> Any:
         line = call_text(method, params).decode("ascii")
+        reached, away_s = False, 0.0
         while True:
-            found = await self._worker()
-            if isinstance(found, Taken):
-                return found
-            if is_secret:
-                raise StoreOwned(
-                    f"The store {self.path} is owned by {found}, and a secret input cannot be handed to it: orders go "
-                    "through the database, where no secret is to stand. Nothing was sent or written. Run it on a store "
-                    "of its own (--store sqlite:///jobs.db; RESOLUTE_DATABASE_URL keeps the incident log in common), "
-                    "start a flow of that worker, which reads the key itself, or stop the worker first."
-                )
             try:
+                found = await self._worker()
+                reached = True
+                if isinstance(found, Taken):
+                    return found
+                if is_secret:
+                    raise self._no_place_for_secrets(found)
                 return result_of(from_text(await self._asked(found, line)))
             except OwnerGone as error:
                 log.debug("the owner changes: %s", error)
+            except StoreUnavailable as error:  # the worker may have carried it out
+                away_s = away_s or monotonic()
+                if not reached or method not in REPEATABLE or monotonic() - away_s > AGAIN_S:
+                    raise
+                log.info("waiting: %s", error)
             await asyncio.sleep(LONGEST_LOOK_S)
+
+    def _no_place_for_secrets(self, holder: PostgresHolder) -> StoreOwned:
+        return StoreOwned(
+            f"The store {self.path} is owned by {holder}, and a secret input cannot be handed to it: orders go "
+            "through the database, where no secret is to stand. Nothing was sent or written. Run it on a store "
+            "of its own (--store sqlite:///jobs.db; RESOLUTE_DATABASE_URL keeps the incident log in common), "
+            "start a flow of that worker, which reads the key itself, or stop the worker first."
+        )
 
     async def outcome(self, run_id: str) -> RunView | Taken:
         while True:
