@@ -111,15 +111,11 @@ def find_flows(common: Common, module: str | None = None) -> Found:
     return load(name, found.folder)
 
 
-def store_file(common: Common, given: str | None = None) -> Path:
-    """The file of the store; raises ConfigError for one in memory.
+def store_file(common: Common) -> Path:
+    """The file of the store; raises ConfigError for one that is in none."""
+    from resolute.config import store_path
 
-    Args:
-        given: the address that the module's own worker names; the command line goes before it.
-    """
-    from resolute.config import load_settings, store_path
-
-    found = load_settings(store=common.store or given, module=common.module)
+    found = settings(common)
     path = store_path(found.store, found.folder)
     if path is None:
         raise ConfigError("A store in memory ends with its process. Name a file: --store sqlite:///resolute.db.")
