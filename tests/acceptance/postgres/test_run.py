@@ -93,6 +93,19 @@ def test_command_drives_no_other_run(desk: PostgresDesk) -> None:
     assert desk.calls == ["a", "db-1"]
 
 
+def test_command_waits_for_another_one_at_work(desk: PostgresDesk) -> None:
+    """It names the one that it waits for, and goes on as soon as that lets go of the store."""
+    first = desk.start("run", "slow", "--run-id", "one")
+    desk.wait_for((desk.folder / "attempt").exists)
+    second = desk.start("run", "page", "-i", "host=db-1")
+    told = second.wait_for_line("waiting for command")
+    assert f"command {first.process.pid} on" in told
+    assert not desk.calls
+    (desk.folder / "go").touch()
+    assert (first.end().code, second.end().code) == (0, 0)
+    assert desk.calls == ["db-1"]
+
+
 def test_worker_that_appears_goes_on_with_the_run(desk: PostgresDesk) -> None:
     """It waits for the command while an attempt is in flight, however long, and the command prints the result."""
     command = desk.start("run", "slow", "--run-id", "one")
