@@ -221,6 +221,11 @@ class IncidentLog:
             return Outcome(row, (row,))
         return self._settled(replace(row, awaited=False), "cancelled", "its run was cancelled", self._clock.now())
 
+    def settle_elsewhere(self, row_id: int, claim: SettledElsewhere) -> Outcome:
+        """Settle a row as another worker has: nothing was done with it here since, and no node waits for it."""
+        row = replace(self._book.rows[row_id], awaited=False)
+        return self._settled_elsewhere(row, claim, self._clock.now())
+
     def taken(self, row_id: int) -> None:
         """Forget a settled row once its node has its output, unless something still follows."""
         row = self._book.rows.get(row_id)

@@ -86,6 +86,10 @@ class SharedLedger(Protocol):
         """
         ...
 
+    async def settled(self, keys: Sequence[str]) -> Mapping[str, SettledElsewhere]:
+        """Those of these sends that are settled, by their idempotency keys."""
+        ...
+
     async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:
         """Write rows as they are. What is known there to be later or decided by others stays; may be repeated.
 

@@ -21,12 +21,10 @@ from resolute.postgres.address import postgres_address
 from resolute.providers.pagerduty import PagerDutyConfig, PagerDutyProvider
 from resolute.simulator import PagerDutySimulator, SimulatorTransport
 from tests.integration.temporal import flows
+from tests.integration.temporal.workers import SOON, TOKEN, until
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.ci_only
-
-SOON = timedelta(seconds=30)
-TOKEN = "very-secret-token-0815"
 
 
 @pytest.fixture
@@ -50,6 +48,11 @@ async def working(
 def sharing(url: str, folder: Path) -> list[dict[str, str]]:
     """The settings of two workers with a store each and one incident log."""
     return [{"RESOLUTE_STORE": f"sqlite:///{folder / name}.db", "RESOLUTE_DATABASE_URL": url} for name in ("a", "b")]
+
+
+def waiting(worker: Worker) -> list[Row]:
+    """The pages of a worker that wait for their next attempt."""
+    return [row for row in worker.engine.core.log.unsettled() if row.due_at is not None]
 
 
 async def logged(url: str) -> list[Row]:
@@ -93,6 +96,25 @@ async def test_pages_of_two_workers_stand_in_one_incident_log(
     assert {row.status for row in rows} <= {"accepted", "superseded"}
 
 
+async def test_a_page_that_another_worker_goes_on_with_is_settled_everywhere(
+    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """It has one row, which goes on where it stood; the worker that had begun it learns what became of it."""
+    shared = postgres.url(postgres.address().schema)
+    at = sharing(shared, tmp_path)
+    account.faults.outage(True)
+    async with working(address, account, at[0], flows.paging()) as one:
+        run = await one.client.start("paging", run_id="r")
+        await until(lambda: bool(waiting(one)))
+    account.faults.outage(False)
+    async with working(address, account, at[1], flows.paging()) as two:
+        assert (await two.client.run(run.id).result(SOON))["page"]["status"] == "success"
+        async with working(address, account, at[0], flows.paging()) as one:
+            await until(lambda: not one.engine.core.log.unsettled())
+    [row] = await logged(shared)
+    assert (row.status, row.attempts > 1) == ("accepted", True)
+
+
 async def test_a_page_is_retried_by_a_worker_that_has_never_seen_it(
     address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path
 ) -> None:
@@ -107,3 +129,23 @@ async def test_a_page_is_retried_by_a_worker_that_has_never_seen_it(
         await run.retry()
         assert (await run.result(SOON))["page"]["status"] == "success"
     assert sorted(row.status for row in await logged(shared)) == ["accepted", "rejected"]
+
+
+async def test_a_page_is_retried_by_a_worker_that_had_begun_it(
+    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Another one failed with it since: that does not fail the retry."""
+    shared = postgres.url(postgres.address().schema)
+    at = sharing(shared, tmp_path)
+    account.faults.outage(True)
+    async with working(address, account, at[1], flows.paging()) as two:
+        await two.client.start("paging", run_id="r")
+        await until(lambda: bool(waiting(two)))
+    account.faults.outage(False)
+    async with working(address, account, {**at[0], "PAGERDUTY_ROUTING_KEY": "0" * 32}, flows.paging()) as one:
+        with pytest.raises(RunFailed):
+            await one.client.run("r").result(SOON)
+    async with working(address, account, at[1], flows.paging()) as two:
+        run = two.client.run("r")
+        await run.retry()
+        assert (await run.result(SOON))["page"]["status"] == "success"

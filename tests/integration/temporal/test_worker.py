@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from resolute import Client, RunFailed
+from resolute.clock import SystemClock
+from resolute.engines.embedded.store import LedgerQuery
+from resolute.engines.temporal import left_pages
+from resolute.simulator import PagerDutySimulator
 from tests.integration.temporal import flows
 from tests.integration.temporal.workers import SOON, TOKEN, until, working
 
@@ -79,6 +83,26 @@ async def test_attempts_that_hang_keep_no_page_waiting(address: str, tmp_path: P
         told = await (await worker.client.start("page-alone", run_id="r")).result(SOON)
         assert told["page"]["status"] == "success"
         assert flows.attempts["hang"] == 1
+
+
+async def test_a_page_of_a_run_that_was_ended_elsewhere_is_dropped(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker was away when Temporal's own tools ended the run; it was never sent, and nothing waits behind it."""
+    monkeypatch.setattr(left_pages, "OVERDUE", timedelta(0))
+    account = PagerDutySimulator(SystemClock())
+    account.faults.outage(True)
+    async with working(address, tmp_path, flows.paging(), account=account) as worker:
+        await worker.client.start("paging", run_id="r")
+        core = worker.engine.core
+        await until(lambda: any(row.due_at for row in core.log.unsettled()))
+    async with Client.connect(address) as client:
+        engine: Any = await client._engine.engine()  # type: ignore[attr-defined]
+        await engine.client.get_workflow_handle("r").terminate()
+    async with working(address, tmp_path, flows.paging(), account=account) as worker:
+        core = worker.engine.core
+        await until(lambda: not core.log.unsettled())
+        assert [row.status for row in await core.store.ledger(LedgerQuery(limit=9))] == ["cancelled"]
 
 
 async def test_a_tick_starts_a_run_with_its_time_in_its_id(address: str, tmp_path: Path) -> None:

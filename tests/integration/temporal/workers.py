@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from resolute import Flow, Worker, WorkerConfig
+from resolute.clock import SystemClock
 from resolute.ports import Ports
 from resolute.providers.pagerduty import PagerDutyConfig, PagerDutyProvider
 from resolute.simulator import PagerDutySimulator, SimulatorTransport
@@ -21,11 +22,16 @@ TOKEN = "very-secret-token-0815"
 
 @asynccontextmanager
 async def working(
-    address: str, folder: Path, *made: Flow, slots: int = 100, dashboard: str = "", **options: Any
+    address: str,
+    folder: Path,
+    *made: Flow,
+    account: PagerDutySimulator | None = None,
+    slots: int = 100,
+    dashboard: str = "",
+    **options: Any,
 ) -> AsyncIterator[Worker]:
-    """A worker with these flows, and its store in this folder."""
-    ports = Ports()
-    account = PagerDutySimulator(ports.clock, randomness=random.Random(1))
+    """A worker with these flows, and its store in this folder; its pages go to an account of its own by default."""
+    account = account or PagerDutySimulator(SystemClock(), randomness=random.Random(1))
     environ = {
         "RESOLUTE_STORE": f"sqlite:///{folder / 'resolute.db'}",
         "PAGERDUTY_ROUTING_KEY": account.routing_key,

@@ -15,6 +15,7 @@ from resolute.engine import Fault, RunView
 from resolute.engines.embedded.core import Core, cursors_of
 from resolute.engines.embedded.store import Op, PutMemory, RunRow
 from resolute.engines.temporal.attempts import postponed, work
+from resolute.engines.temporal.left_pages import LeftPages
 from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBER, TELL, Standing
 from resolute.engines.temporal.pages import Pages
 from resolute.engines.temporal.witness import attempt_event, attempt_failed
@@ -42,6 +43,9 @@ class Activities:
     Args:
         look: shows a run, for one that waits for its end.
         tell: starts the notice of a run that fails.
+
+    Attributes:
+        left_pages: those of its pages with which another worker has gone on.
     """
 
     def __init__(self, core: Core, look: Callable[[str], Awaitable[RunView]], tell: Tell | None = None) -> None:
@@ -49,6 +53,7 @@ class Activities:
         self._tell = tell
         self._look = look
         self._pages = Pages(core)
+        self.left_pages = LeftPages(core, self._pages.has, look)
 
     @property
     def all(self) -> Sequence[Callable[..., Any]]:

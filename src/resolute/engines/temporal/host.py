@@ -98,9 +98,9 @@ class TemporalHost(EmbeddedEngine):
         core, remote = self.core, self.remote
         witness = Witness(core, lambda run_id, execution: closed(remote.client, run_id, execution))
         notices = None if self.notices is None else RemoteNotices(self.notices, remote)
-        activities = Activities(core, self._look, None if notices is None else notices.tell).all
+        activities = Activities(core, self._look, None if notices is None else notices.tell)
         limits: dict[str, Any] = {
-            "activities": activities,
+            "activities": activities.all,
             "graceful_shutdown_timeout": grace,
             "max_heartbeat_throttle_interval": timedelta(seconds=BEAT_S),
             "default_heartbeat_throttle_interval": timedelta(seconds=BEAT_S),
@@ -128,6 +128,7 @@ class TemporalHost(EmbeddedEngine):
         running = {asyncio.create_task(each.run()) for each in workers}
         for task in running:
             task.add_done_callback(self._ended)
+        self._timers.run(activities.left_pages.run())
         try:
             if notices is not None:
                 self._timers.run(notices.watch())

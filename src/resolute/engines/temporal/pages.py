@@ -63,13 +63,18 @@ class Pages:
         self._core.hooks.count(begun)
         try:
             async with self._alone(key):
-                row = await self._sent(await self._row(key, flow, node, order), node, order)
-                if self._failed_elsewhere(row, order):
+                found = await self._row(key, flow, node, order)
+                row = await self._sent(found, node, order)
+                if self._failed_elsewhere(found, row, order):
                     self._core.log.taken(row.id)
                     row = await self._sent(await self._anew(key, flow, node, order), node, order)
                 return self._settled(node, row)
         finally:
             beats.cancel()
+
+    def has(self, row: Row) -> bool:
+        """Whether an attempt of the page is here."""
+        return f"{row.run_id}/{row.position}" in self._sending
 
     async def drop(self, key: str, *, keeps: bool) -> bool:
         """Let a page that its run waits for no more be settled, or be sent without it.
@@ -120,12 +125,12 @@ class Pages:
             raise self._left_error(node, row)
         return row
 
-    def _failed_elsewhere(self, row: Row, order: Mapping[str, Any]) -> bool:
+    def _failed_elsewhere(self, found: Row, row: Row, order: Mapping[str, Any]) -> bool:
         """Whether a page that is retried failed at another worker: the shared incident log says so, and keeps it."""
         retried = order.get("retried_at")
         if not retried or datetime.fromisoformat(order["ready_at"]) >= datetime.fromisoformat(retried):
             return False
-        is_ours = row.attempts or row.error_message or row.status in SUCCESSES
+        is_ours = row.attempts > found.attempts or row.error_message or row.status in SUCCESSES
         return self._core.ledger is not None and not is_ours
 
     async def _anew(self, key: str, flow: Flow, node: Node[Any], order: Mapping[str, Any]) -> Row:

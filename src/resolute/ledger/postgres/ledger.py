@@ -115,6 +115,18 @@ class PostgresLedger:
 
         return await self._soon(ask, PATIENCE_S)
 
+    async def settled(self, keys: Sequence[str]) -> Mapping[str, SettledElsewhere]:
+        asked = [written(key) for key in keys]
+
+        async def ask(connection: AsyncConnection) -> Mapping[str, SettledElsewhere]:
+            found = await (await _execute(connection, "settled", (asked,))).fetchall()
+            return {
+                read(key): SettledElsewhere(status, read(message), read(response_status), is_open)
+                for key, status, message, response_status, is_open in found
+            }
+
+        return await self._soon(ask, PATIENCE_S)
+
     async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:
         own = ([written(row.idempotency_key) for row in rows],)
         named = [_names(row, keys) for row in rows if row.superseded_by in keys or row.folded_into in keys]

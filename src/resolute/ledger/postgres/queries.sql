@@ -148,11 +148,12 @@ WHERE lanes.lane = %(lane)s AND mine.idempotency_key = %(key)s
 RETURNING mine.id;
 
 -- name: take_over
--- A row that was claimed is its sender's from now on: what another worker that had begun it says later is old.
-UPDATE incident_log AS mine SET worker = %(worker)s, local_id = %(local_id)s
+-- A row that was claimed is its sender's from now on: what another worker that had begun it says later is old. The lane
+-- is another one where the two have different routing keys.
+UPDATE incident_log AS mine SET worker = %(worker)s, local_id = %(local_id)s, lane = %(lane)s
 FROM lanes
 WHERE mine.idempotency_key = %(key)s AND mine.worker <> %(worker)s
-    AND lanes.lane = mine.lane AND lanes.row_id = mine.id AND lanes.worker = %(worker)s;
+    AND lanes.lane = %(lane)s AND lanes.row_id = mine.id AND lanes.worker = %(worker)s;
 
 -- name: end_leases
 -- A worker that begins claims nothing: the one before it has ended, and its requests with it. That it had claimed the
@@ -203,6 +204,10 @@ CROSS JOIN LATERAL (
         AND lanes.worker <> %(worker)s AS is_sent
 ) AS left_over
 WHERE mine.idempotency_key = %(key)s;
+
+-- name: settled
+SELECT idempotency_key, status, message, response_status, is_open FROM incident_log
+WHERE idempotency_key = ANY(%s) AND status NOT IN ('pending', 'sending');
 
 -- name: open_alerts
 SELECT DISTINCT lane, dedup_key FROM incident_log
