@@ -16,7 +16,10 @@ from typing import Any, Final, TypeVar
 from resolute.client import Client
 from resolute.clock import monotonic
 from resolute.engine import RunView
+from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
+from resolute.engines.embedded.store import LedgerQuery
 from resolute.errors import StoreUnavailable
+from resolute.ledger.row import Row
 from tests.acceptance.command import Desk, Running
 from tests.acceptance.senders import KEY as HOOK
 from tests.temporal_server import TemporalServer
@@ -154,6 +157,11 @@ class Fleet(Desk):
             return [await engine.look(run_id) for run_id in run_ids]
 
         return Counter(run.status for run in self.ask(look))
+
+    def rows_of(self, name: str) -> list[Row]:
+        """A machine's own incident log."""
+        store = ReadOnlyStore(self.folder / f"{name}.db")
+        return list(asyncio.run(store.ledger(LedgerQuery(limit=10_000))))
 
     def until(self, holds: Callable[[], bool], limit_s: float = DEADLINE_S) -> None:
         """Return as soon as it holds; fail when it does not in time."""
