@@ -20,6 +20,7 @@ from resolute.engines.embedded.sqlite.reader import ReadOnlyStore
 from resolute.engines.embedded.store import LedgerQuery
 from resolute.errors import StoreUnavailable
 from resolute.ledger.row import Row
+from resolute.simulator.pagerduty.history import RequestRecord
 from tests.acceptance.command import Desk, Running
 from tests.acceptance.senders import KEY as HOOK
 from tests.temporal_server import TemporalServer
@@ -162,6 +163,10 @@ class Fleet(Desk):
         """A machine's own incident log."""
         store = ReadOnlyStore(self.folder / f"{name}.db")
         return list(asyncio.run(store.ledger(LedgerQuery(limit=10_000))))
+
+    def events(self) -> list[RequestRecord]:
+        """The requests that PagerDuty got for events, in order."""
+        return self.pagerduty_says(lambda sim: [record for record in sim.requests if record.api == "events"])
 
     def until(self, holds: Callable[[], bool], limit_s: float = DEADLINE_S) -> None:
         """Return as soon as it holds; fail when it does not in time."""
