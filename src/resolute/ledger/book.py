@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from resolute.ledger import lanes
+from resolute.ledger.pace import Pace
 from resolute.ledger.row import Row
 
 
@@ -32,6 +33,7 @@ class Book:
         self.lanes: dict[str, Lane] = {}
         self.followed: set[int] = set()
         self._holds: dict[str, tuple[datetime, datetime]] = {}  # since when, until when
+        self._paces: dict[str, Pace] = {}
         self._open_keys: frozenset[str] | None = None
 
     @property
@@ -74,6 +76,10 @@ class Book:
         if known is None or known[1] < until:
             self._holds[host_key] = since, until
 
+    def pace(self, row: Row) -> Pace:
+        """The pace of the row's host and routing key."""
+        return self._paces.setdefault(row.host_key, Pace())
+
     def held(self, row: Row, now: datetime) -> datetime | None:
         """Until when the row's host and routing key are held; None when they are not."""
         since, until = self._holds.get(row.host_key, (now, now))
@@ -106,3 +112,8 @@ class Book:
         if first is not None and first.id != own.id and lane.busy is None:
             wake[first.id] = first
         return tuple(wake.values())
+
+    def freed(self, row: Row) -> tuple[Row, ...]:
+        """The rows that waited for the pace of this row's routing key and wait no more."""
+        heads = (lanes.head(self.lanes[name].rows) for name in self.pace(row).freed() if name in self.lanes)
+        return tuple(head for head in heads if head is not None and head.id != row.id)

@@ -31,6 +31,7 @@ from resolute.ledger.shared import Busy, Claim, Granted, SettledElsewhere, Share
 
 log = logging.getLogger("resolute.ledger")
 
+TOO_MANY_REQUESTS = 429
 #: How long to wait when a routing key cannot be read: its owner has to act.
 KEY_MISSING_WAIT = timedelta(seconds=60)
 #: How soon to look again at a lane with a request on its way, should nobody wake its next row.
@@ -170,7 +171,8 @@ class IncidentLog:
         if lane.busy is None:
             changed.extend(self._book.advance(lane, now))
             row = self._book.rows[row.id]
-            if lanes.head(lane.rows) is row and held is None and self._shared is None:
+            goes_now = lanes.head(lane.rows) is row and held is None and self._shared is None
+            if goes_now and self._book.pace(row).turn(row, now) is None:
                 row = self._begin(row, now)  # with a shared ledger its lane has to be claimed first
         wake = tuple(other for other in changed if other.awaited and other.is_settled)
         return Outcome(row, (*changed, row), wake)
@@ -240,17 +242,18 @@ class IncidentLog:
         Args:
             write: commits rows and returns when they are durable; nothing is sent before.
         """
+        row = self._book.rows[row_id]
         if row_id in self._at_work:
-            return Outcome(self._book.rows[row_id], until=self._clock.now() + IN_FLIGHT_CHECK)
+            return Outcome(row, until=self._clock.now() + IN_FLIGHT_CHECK)
         self._at_work.add(row_id)
         try:
-            return await self._attempt(row_id, write)
+            return await self._attempt(row, write)
         finally:
             self._at_work.discard(row_id)
+            self._book.pace(row).ended(row)
 
-    async def _attempt(self, row_id: int, write: Write) -> Outcome:
-        row = self._book.rows[row_id]
-        now = self._clock.now()
+    async def _attempt(self, row: Row, write: Write) -> Outcome:
+        row_id, now = row.id, self._clock.now()
         lane = self._book.lanes[row.lane]
         if row.is_settled:
             if row.repeat_at is None:
@@ -271,6 +274,9 @@ class IncidentLog:
             if isinstance(move, lanes.Turn) or held is not None:
                 until = max(filter(None, (held, move.until if isinstance(move, lanes.Turn) else None)))
                 return Outcome(row, until=until)
+            until = self._book.pace(row).turn(row, now)
+            if until is not None:
+                return Outcome(row, until=min(until, lanes.ends_at(row)))
             if self._shared is not None:
                 outcome = await self._claim(row, lane)
                 if outcome is not None:
@@ -360,19 +366,28 @@ class IncidentLog:
             answer = await self._request(row, service, key)
         except ProviderError as error:
             return self._failed(self._book.rows[row.id], error)
-        return self._accepted(self._book.rows[row.id], answer, self._clock.now())
+        outcome = self._accepted(self._book.rows[row.id], answer, self._clock.now())
+        return replace(outcome, wake=(*outcome.wake, *self._book.freed(row)))
 
     async def _request(self, row: Row, service: PagingService, key: str) -> SendAnswer:
+        pace = self._book.pace(row)
         try:
             async with self._slots:
                 await self._still_claimed(row)
                 event = row.event
                 if row.action == "trigger":
                     event = service.dated(event, row.since, lanes.lateness(row, self._clock.now()))
-                return await service.send(event, key)
-        except ProviderError:
+                answer = await service.send(event, key)
+            pace.took(row, self._clock.now())
+            return answer
+        except ProviderError as error:
+            if error.status == TOO_MANY_REQUESTS:
+                pace.refused(row, self._clock.now())
+            elif isinstance(error, ProviderOutcomeUnknown):
+                pace.took(row, self._clock.now(), is_certain=False)
             raise
         except Exception as error:  # a fault in a provider must cost neither the page nor the lane
+            pace.took(row, self._clock.now(), is_certain=False)
             log.exception("row %d: %s failed in an unforeseen way", row.id, row.service)
             reason = f"{row.service} failed in an unforeseen way: {type(error).__name__}"
             raise ProviderOutcomeUnknown(reason) from error
@@ -450,7 +465,8 @@ class IncidentLog:
         """Until when a settled row has to wait for its second request, None when that is due."""
         if lane.busy is not None:
             return now + IN_FLIGHT_CHECK
-        return lanes.waits_until(row, now) or self._book.held(row, now)
+        until = lanes.waits_until(row, now) or self._book.held(row, now)
+        return until or self._book.pace(row).turn(row, now)
 
     async def _repeat(self, row: Row, lane: Lane, write: Write) -> Outcome:
         if self._shared is not None and (postponed := await self._claim_repeat(row, lane)) is not None:
@@ -473,7 +489,8 @@ class IncidentLog:
             row = self._book.put(replace(known, repeat_at=again))
             changed.append(row)
         changed.extend(self._book.advance(lane, self._clock.now()))
-        return Outcome(row, tuple(changed), self._book.wakes(lane, changed, row), until=row.repeat_at)
+        wakes = (*self._book.wakes(lane, changed, row), *self._book.freed(row))
+        return Outcome(row, tuple(changed), wakes, until=row.repeat_at)
 
     async def _claim_repeat(self, row: Row, lane: Lane) -> Outcome | None:
         """Ask whether a second resolve does no harm to another worker's newer page; None when it may be sent."""
@@ -614,6 +631,8 @@ class IncidentLog:
             row = replace(row, is_open=row.action == "trigger" and row.is_unknown)
         row = self._book.put(row)
         changed = (row, *self._book.advance(lane, now))
+        if lanes.head(lane.rows) is None:
+            self._book.pace(row).leave(row.lane)
         return Outcome(row, changed, self._book.wakes(lane, changed, row))
 
 
