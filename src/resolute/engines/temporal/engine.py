@@ -41,9 +41,9 @@ from resolute.engines.embedded.socket import view_from_json
 from resolute.engines.embedded.store import Entry
 from resolute.engines.temporal.child import memo_of
 from resolute.engines.temporal.order import CANCEL, RUN_FAILED, SHOW, RunOrder, Standing
-from resolute.engines.temporal.parked import parked
+from resolute.engines.temporal.parked import not_walked, parked
 from resolute.engines.temporal.views import QUERY, STATUS, STUCK_AFTER, execution_view, standing_view, with_pending
-from resolute.errors import EngineError, RunConflict, StoreUnavailable
+from resolute.errors import EngineError, ReplayMismatch, RunConflict, StoreUnavailable
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import from_text
 from resolute.model.recipe import Flow
@@ -177,29 +177,42 @@ class TemporalEngine:
         if found.status is WorkflowExecutionStatus.FAILED:
             stood = await _stood(handle)
             return known if stood is None else standing_view(stood)
-        stuck = _is_stuck(found)
-        told = None if stuck else await self._told(handle)
-        if told is not None:
-            if found.status is WorkflowExecutionStatus.RUNNING:
-                pending = found.raw_description.pending_activities
-                return with_pending(told, pending, self._read)
-            return replace(told, status=known.status, finished_at=known.finished_at or told.finished_at)
-        if stuck:
-            why = await parked(self.client, handle.id)
-            return replace(known, status="needs_attention", error=why.reason)
-        return await self._with_result(handle, known)
+        try:
+            told = await self._told(handle, found)
+        except ReplayMismatch as error:
+            return replace(known, status="needs_attention", error=str(error))
+        if told is None:
+            return await self._with_result(handle, known)
+        if found.status is WorkflowExecutionStatus.RUNNING:
+            pending = found.raw_description.pending_activities
+            return with_pending(told, pending, self._read)
+        return replace(told, status=known.status, finished_at=known.finished_at or told.finished_at)
 
-    async def _told(self, handle: WorkflowHandle[Any, Any]) -> RunView | None:
-        """What the run says of itself, None when there is no worker to ask."""
+    async def _told(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> RunView | None:
+        """What the run says of itself, None when there is no worker to ask; raises ReplayMismatch."""
+        if _is_stuck(found):
+            raise ReplayMismatch((await parked(self.client, handle.id)).reason)
         try:
             answer = await handle.query(SHOW, rpc_timeout=ANSWER_IN)
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+        except WorkflowQueryFailedError as error:  # to answer, a worker walks the run
+            if found.status is WorkflowExecutionStatus.RUNNING:
+                raise ReplayMismatch(not_walked(handle.id, error.message)) from error
+            return None
+        except WorkflowQueryRejectedError:
             return None
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise
             return None
         return None if answer is None else view_from_json(answer)
+
+    async def _is_parked(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> bool:
+        """Whether the run cannot be walked under its flow as it is now, be there something to walk or not."""
+        try:
+            await self._told(handle, found)
+        except ReplayMismatch:
+            return True
+        return False
 
     async def _with_result(self, handle: WorkflowHandle[Any, Any], known: RunView) -> RunView:
         if known.status != "succeeded":
@@ -306,7 +319,7 @@ class TemporalEngine:
             status = execution_view(found, {}).status
             if found.status is not WorkflowExecutionStatus.RUNNING:
                 raise EngineError(f'Run "{run_id}" has {status} already and cannot be cancelled.')
-            if _is_stuck(found):  # it cannot be walked, so it can neither be undone nor end by itself
+            if await self._is_parked(handle, found):  # so it can neither be undone nor end by itself
                 await handle.terminate(reason=why)
                 return replace(await self.get(run_id), error=why)
             await handle.signal(CANCEL, {"why": why})
@@ -328,7 +341,7 @@ class TemporalEngine:
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
             run = execution_view(found, await found.memo())
-            if _is_stuck(found):  # the server tries again by itself, also with the worker that is there now
+            if run.status == "running" and await self._is_parked(handle, found):  # it goes on by itself when it can
                 return await self.get(run_id)
             stood = await _stood(handle) if run.status == "failed" else None
             if stood is None:

@@ -1,4 +1,4 @@
-"""Why a run is stuck: the last failure of its workflow task, as the worker told it to the server."""
+"""Why a run cannot be walked, as its worker tells it: to who asks, or by the last failure of its workflow task."""
 
 from __future__ import annotations
 
@@ -48,9 +48,13 @@ async def parked(client: Client, run_id: str, execution: str = "") -> Parked:
     for event in events:
         if event.event_type == failed:
             told = event.workflow_task_failed_event_attributes.failure.message
-            reason = (
-                f"It cannot be walked: {in_words(told)}. It is tried again by itself: restore that part, or "
-                f"`resolute runs cancel {run_id}` and start it anew."
-            )
-            return Parked(reason, since)
+            return Parked(not_walked(run_id, told), since)
     return Parked("Its worker fails to walk it; the worker's log says why.", since)
+
+
+def not_walked(run_id: str, told: str) -> str:
+    """What to mend of a run that a worker cannot walk, by what it says of it."""
+    return (
+        f"It cannot be walked: {in_words(told)}. It is tried again by itself: restore that part, or "
+        f"`resolute runs cancel {run_id}` and start it anew."
+    )
