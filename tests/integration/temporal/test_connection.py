@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +23,7 @@ from resolute.engines.temporal.payloads import data_converter
 from resolute.errors import ConfigError
 from resolute.ports import Ports
 from resolute.secrets import Secrets
-from tests.acceptance.command import Desk
+from tests.acceptance.command import SOURCE, Desk
 from tests.integration.temporal import flows
 from tests.temporal_server import TemporalServer, Wire
 from tests.tls_proxy import Certificates, TlsProxy
@@ -211,3 +214,12 @@ async def test_a_worker_warns_of_a_namespace_that_forgets_too_soon(
     with caplog.at_level(logging.WARNING, "resolute.temporal"):
         await connect(address, data_converter(secrets), secrets, warns=True)
     assert ("forgets finished runs" in caplog.text) is warned
+
+
+def test_a_command_leaves_without_taking_the_interpreter_down(address: str, resolute: Desk) -> None:
+    """A thread of Temporal's core that is inside it would abort the command (SIGABRT) after its work."""
+    program = "import atexit, os; atexit.register(os._exit, 99)\nfrom resolute.cli.main import main; main()"
+    command = [sys.executable, "-W", "error", "-c", program, "runs", "list", "--json"]
+    environ = {**os.environ, "PYTHONPATH": SOURCE, "RESOLUTE_ENGINE": address}
+    done = subprocess.run(command, cwd=resolute.folder, env=environ, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"[]\n")
