@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,13 +22,17 @@ class Lane:
 class Book:
     """Keeps rows until they matter no more.
 
+    Args:
+        limit_of: how many events a minute the service of a row is stated to take, None where nothing is.
+
     Attributes:
         rows: row id → row.
         lanes: lane → its rows.
         followed: ids of the rows that no node waits for and that something is still due for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_of: Callable[[Row], int | None]) -> None:
+        self._limit_of = limit_of
         self.rows: dict[int, Row] = {}
         self.lanes: dict[str, Lane] = {}
         self.followed: set[int] = set()
@@ -78,7 +82,9 @@ class Book:
 
     def pace(self, row: Row) -> Pace:
         """The pace of the row's host and routing key."""
-        return self._paces.setdefault(row.host_key, Pace())
+        if row.host_key not in self._paces:
+            self._paces[row.host_key] = Pace(self._limit_of(row))
+        return self._paces[row.host_key]
 
     def held(self, row: Row, now: datetime) -> datetime | None:
         """Until when the row's host and routing key are held; None when they are not."""

@@ -26,6 +26,7 @@ from resolute.ledger import lanes
 from resolute.ledger.book import Book, Lane
 from resolute.ledger.confirmation import CONFIRM_AFTER, CONFIRMED_AT_ONCE, NOBODY, can_confirm, is_confirmed
 from resolute.ledger.intent import PagingService, SendAnswer
+from resolute.ledger.pace import stated_limit
 from resolute.ledger.row import DEFERRED, Row
 from resolute.ledger.shared import Busy, Claim, Granted, SettledElsewhere, SharedLedger
 
@@ -91,7 +92,7 @@ class IncidentLog:
         self._shared = shared
         self._granted: dict[int, tuple[Granted, float]] = {}  # row id → its claim, and when that was asked for
         self.open_elsewhere: frozenset[str] = frozenset()
-        self._book = Book()
+        self._book = Book(lambda row: stated_limit(services.get((row.service, row.instance))))
         self._begun: set[int] = set()
         self._at_work: set[int] = set()
         self._next_id = 1

@@ -1,14 +1,14 @@
 """`Pace`: how many events of one routing key leave in a minute, learned from what its service refuses.
 
-Nobody tells the limit beforehand, so nothing waits until one is met. From then on events leave in the order in which
-their lanes came, each as soon as there is room again; now and then one tries whether the limit still holds.
+Unless the operator has stated the limit, nothing waits until one is met. From then on events leave in the order in
+which their lanes came, each as soon as there is room again; now and then one tries whether a learned limit still holds.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from resolute.ledger.lanes import SET_BACK
 from resolute.ledger.row import Row
@@ -24,18 +24,37 @@ CONFIRMED_BY: Final = 2
 PATIENCE: Final = timedelta(seconds=10)
 
 
+@runtime_checkable
+class LimitedService(Protocol):
+    """A paging service whose limit the operator may have stated."""
+
+    @property
+    def events_per_minute(self) -> int | None:
+        """How many events of one routing key it takes in a minute, None where that is not known."""
+        ...
+
+
+def stated_limit(service: object) -> int | None:
+    """The limit that the operator has stated for a service."""
+    return service.events_per_minute if isinstance(service, LimitedService) else None
+
+
 class Pace:
     """The pace of one routing key at one host.
 
     A request may reach the service at any moment between its beginning and its answer. What was taken counts from its
     answer where there has to be room, and from its beginning where it shows that a limit is higher.
+
+    Args:
+        stated: the limit as the operator knows it; nothing goes beyond it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stated: int | None = None) -> None:
+        self._stated = stated
         self._taken: deque[tuple[datetime, datetime]] = deque()  # begun, answered
         self._leaving: dict[int, datetime] = {}  # row id → begun
         self._waiting: dict[str, datetime] = {}  # lane → when it comes back, in their order
-        self._limit: int | None = None
+        self._limit = stated
         self._refusals = 0  # of tries
         self._try_at: datetime | None = None
         self._trying: int | None = None  # row id
@@ -92,7 +111,7 @@ class Pace:
         """The service had no room: what it took in the last minute is its limit, unless that is too little for one."""
         self._forget(now)
         self._leaving.pop(row.id, None)
-        if len(self._taken) + len(self._leaving) >= FLOOR:
+        if self._stated is None and len(self._taken) + len(self._leaving) >= FLOOR:
             if self._limit is None:
                 self._refusals, self._try_at = 0, now
             self._limit = max(FLOOR, len(self._taken))
@@ -119,7 +138,7 @@ class Pace:
         return freed
 
     def _lift(self) -> None:
-        self._limit = self._try_at = None
+        self._limit, self._try_at = self._stated, None
         self._freed.extend(self._waiting)
         self._waiting.clear()
 

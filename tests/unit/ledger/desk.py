@@ -88,6 +88,7 @@ class Service:
 
     host = HOST
     can_look = True
+    events_per_minute: int | None = None
 
     def routing_key(self) -> str | None:
         return "r" * 32

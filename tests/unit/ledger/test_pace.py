@@ -55,6 +55,19 @@ def test_nothing_waits_until_the_service_refuses(desk: Desk) -> None:
     assert desk.disk[desk.record("trigger")].status == "sending"
 
 
+def test_a_limit_that_was_stated_is_never_tried(desk: Desk) -> None:
+    """Where the operator knows it no request is refused; each event leaves as soon as there is room."""
+    desk.service.events_per_minute = 3
+    take(desk, 3)
+    late = record(desk, 4, "late")
+    assert [desk.look(row_id).until for row_id in late] == [START + MINUTE] * 3 + [START + 2 * MINUTE]
+    go_to(desk, 60)
+    refuse(desk, late[0])  # somebody else uses the key as well
+    for row_id in late[:3]:
+        desk.send(row_id)
+    assert desk.look(late[3]).until == START + 2 * MINUTE + HOLD
+
+
 def test_a_refusal_after_less_than_a_limit_has_another_reason(desk: Desk) -> None:
     """Everything goes on when the time that the service asked for is over."""
     take(desk, FLOOR - 1)

@@ -54,6 +54,7 @@ class PagerDutySettings:
         read_timeout: longest silence between two pieces of an answer, and for writing.
         total_timeout: for one request, from connecting to the last byte.
         confirm: whether accepted pages are looked up; None: where requests go over the network.
+        events_per_minute: events that a routing key takes in a minute; None: it is learned.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -67,6 +68,7 @@ class PagerDutySettings:
     read_timeout: timedelta = _SILENCE_AT_MOST
     total_timeout: timedelta = _REQUEST_AT_MOST
     confirm: bool | None = None
+    events_per_minute: int | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -93,6 +95,9 @@ class PagerDutyConfig:
         timeout: longest time for one request; without it 30 s, of which at most 10 s may pass in silence.
         confirm: look up once, 30 s after a page was accepted, whether an incident came of it, and warn if not. By
             default where there is an API key and no `transport` stands in for the network.
+        events_per_minute: how many events the account takes for one routing key in a minute, where that is known: none
+            is sent beyond it. PagerDuty documents 120, and gives some accounts up to 10,000. Without it the limit is
+            learned once it is met (`PAGERDUTY_EVENTS_PER_MINUTE`).
     """
 
     api_key: str | None = None
@@ -104,6 +109,7 @@ class PagerDutyConfig:
     webhook_secrets: Sequence[str] | None = None
     timeout: timedelta | None = None
     confirm: bool | None = None
+    events_per_minute: int | None = None
 
     def __repr__(self) -> str:
         given = [name.name for name in fields(self) if getattr(self, name.name) is not None]
@@ -124,6 +130,7 @@ class PagerDutyConfig:
         events_url = reader.url("events_url", self.events_url, "PAGERDUTY_EVENTS_URL", _EVENTS_URLS[region])
         webhook_secrets = reader.webhook_secrets(self.webhook_secrets)
         total = reader.timeout(self.timeout)
+        events_per_minute = reader.events_per_minute(self.events_per_minute)
         if reader.problems:
             raise ConfigError(
                 "\n".join(["PagerDuty is not set up right:", *(f"  - {problem}" for problem in reader.problems)])
@@ -142,6 +149,7 @@ class PagerDutyConfig:
             read_timeout=_SILENCE_AT_MOST if self.timeout is None else total,
             total_timeout=total,
             confirm=self.confirm,
+            events_per_minute=events_per_minute,
         )
 
 
@@ -218,6 +226,17 @@ class _Reader:
             )
             return _REQUEST_AT_MOST
         return given
+
+    def events_per_minute(self, given: int | None) -> int | None:
+        source, text = "events_per_minute=", None if given is None else str(given)
+        if given is None:
+            source, text = self._text("events_per_minute", None, "PAGERDUTY_EVENTS_PER_MINUTE")
+        if text is None:
+            return None
+        if isinstance(given, bool) or not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+            self.problems.append(f"{source} is {text[:40]!r}, expected a whole number above zero, such as 120.")
+            return None
+        return int(text)
 
     def _text(self, name: str, given: str | None, variable: str) -> tuple[str, str | None]:
         """Where a value comes from, in the operator's words, and the trimmed value; empty counts as not given."""

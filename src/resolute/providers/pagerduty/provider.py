@@ -148,6 +148,11 @@ class Paging:
         """How long one request may take."""
         return self._settings.total_timeout
 
+    @property
+    def events_per_minute(self) -> int | None:
+        """How many events of one routing key may leave in a minute, None where that is to be learned."""
+        return self._settings.events_per_minute
+
     def routing_key(self) -> str | None:
         return self._settings.service_key
 

@@ -98,6 +98,20 @@ def test_several_faults_are_reported_together() -> None:
     ]
 
 
+def test_the_limit_of_a_routing_key_may_be_stated() -> None:
+    """Where the account's is known; else it is learned."""
+    assert PagerDutyConfig().resolve({}).events_per_minute is None
+    assert PagerDutyConfig().resolve({"PAGERDUTY_EVENTS_PER_MINUTE": " 120 "}).events_per_minute == 120
+    assert PagerDutyConfig(events_per_minute=600).resolve({"PAGERDUTY_EVENTS_PER_MINUTE": "5"}).events_per_minute == 600
+
+
+@pytest.mark.parametrize("given", [0, -1, True, 1.5])
+def test_a_limit_that_is_none_is_refused(given: int) -> None:
+    """Nothing would ever leave."""
+    (problem,) = problems_of(PagerDutyConfig(events_per_minute=given))
+    assert problem.endswith("expected a whole number above zero, such as 120.")
+
+
 def test_a_routing_key_given_as_api_key_is_recognised() -> None:
     """The two kinds of keys are mixed up easily: 32 letters and digits are an integration key."""
     (problem,) = problems_of(PagerDutyConfig(), PAGERDUTY_API_KEY=ROUTING_KEY)
