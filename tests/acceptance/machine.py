@@ -25,7 +25,8 @@ from resolute.simulator.pagerduty.server import SimulatorServer
 
 T = TypeVar("T")
 DEADLINE_S = 60.0
-PAGED_S = 180.0  # a page that failed several times waits up to a minute for its next attempt, and that may fail, too
+#: A page that failed several times waits up to a minute for its next attempt, and that may fail, too.
+PAGED_S = 180.0
 LOOK_S = 0.01  # between two looks at what another process has done
 SCRIPT = Path(__file__).with_name("kill_worker.py")
 
@@ -125,12 +126,12 @@ class Machine:
     def _told(self) -> str:
         return self.log.read_text()[-3000:] if self.log.exists() else ""
 
-    def ask(self, question: Callable[[Client], Awaitable[T]], *, deadline_s: float = DEADLINE_S) -> T:
+    def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
         """Ask the store's owner, or the file when there is none."""
 
         async def ask() -> T:
             async with Client.connect(f"sqlite:///{self.store}") as client:
-                async with asyncio.timeout(deadline_s):
+                async with asyncio.timeout(PAGED_S):
                     return await question(client)
 
         return asyncio.run(ask())
@@ -161,7 +162,7 @@ class Machine:
         async def result(client: Client) -> RunView:
             return await client._engine.result(run_id)
 
-        return self.ask(result, deadline_s=PAGED_S)
+        return self.ask(result)
 
     def bytes_of_files(self) -> bytes:
         """Everything in the machine's folder, for a search."""

@@ -18,7 +18,7 @@ import pytest
 from resolute.client import Client
 from resolute.engines.embedded.postgres.reader import PostgresReader
 from resolute.postgres.address import postgres_address
-from tests.acceptance.machine import SCRIPT, Machine, T
+from tests.acceptance.machine import PAGED_S, SCRIPT, Machine, T
 from tests.postgres_server import PASSWORD, QUOTED, PostgresServer
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
@@ -45,7 +45,7 @@ class PostgresMachine(Machine):
 
     def ask(self, question: Any) -> Any:
         async def ask() -> Any:
-            async with Client.connect(self.url) as client, asyncio.timeout(60):
+            async with Client.connect(self.url) as client, asyncio.timeout(PAGED_S):
                 return await question(client)
 
         return asyncio.run(ask())
