@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from resolute.config import Settings, load_settings, store_place, temporal_of
+from resolute.config import Settings, database_place, load_settings, store_place, temporal_of
 from resolute.engine import Engine, RunQuery, RunView, SignalOutcome
 from resolute.engines.embedded.places import engine_of, reader_of
 from resolute.engines.temporal.address import TemporalAddress, is_temporal, temporal_address
@@ -169,4 +169,5 @@ def _remote(server: TemporalAddress, settings: Settings, place: Path | PostgresA
         raise ConfigError('The Temporal engine needs its extra. Install it: pip install "resolute[temporal]".')
     from resolute.engines.temporal.runs import TemporalRuns  # whose runs are in a store needs no extra
 
-    return TemporalRuns(server, settings.task_queue, Secrets(), store=reader_of(place))
+    database = database_place(settings.database)
+    return TemporalRuns(server, settings.task_queue, Secrets(), store=reader_of(place), database=database)

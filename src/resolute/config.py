@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from resolute.engines.temporal.address import TemporalAddress, engine_named, is_temporal, temporal_address
 from resolute.errors import ConfigError
-from resolute.postgres.address import PostgresAddress, is_postgres, postgres_address
+from resolute.postgres.address import PostgresAddress, extra_missing, is_postgres, postgres_address
 
 FILE: Final = "resolute.toml"
 #: Longest that runs can be told to be kept, and the greatest number of them.
@@ -167,7 +167,7 @@ class Settings:
         module: the flows, "" when none is set.
         jobs: job files named in `resolute.toml`.
         webhooks: where webhooks are received, "" when nothing is set.
-        database: the address of the shared incident log, "" when the store holds the only one.
+        database: the address of what several workers share, "" when the store holds all there is.
         dashboard: where health and metrics are shown, "" when nothing is set.
         heartbeat_every: seconds between two heartbeats.
         keep_days: days for which a finished run is kept, 0 for ever.
@@ -384,6 +384,20 @@ def store_place(store: str, folder: Path) -> Path | PostgresAddress | None:
         ConfigError: it is no address of a store.
     """
     return postgres_address(store) if is_postgres(store) else store_path(store, folder)
+
+
+def database_place(database: str) -> PostgresAddress | None:
+    """Where several workers share what they keep, None where they do not.
+
+    Raises:
+        ConfigError: it is no address of a database, or the extra is missing.
+    """
+    if not database:
+        return None
+    address = postgres_address(database)
+    if missing := extra_missing():
+        raise ConfigError(missing)
+    return address
 
 
 def store_path(store: str, folder: Path) -> Path | None:

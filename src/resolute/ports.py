@@ -11,11 +11,10 @@ from functools import cached_property
 from typing import Final
 
 from resolute.clock import Clock, Randomness, SystemClock, SystemRandomness
+from resolute.config import database_place
 from resolute.engines.embedded.threads import ThreadPerAttempt, Threads
-from resolute.errors import ConfigError
 from resolute.ledger.intent import PagingService
 from resolute.ledger.shared import SharedLedger
-from resolute.postgres.address import extra_missing, postgres_address
 from resolute.providers.base import Provider
 from resolute.secrets import Secrets
 
@@ -47,13 +46,11 @@ def shared_ledger(url: str, services: Iterable[PagingService], secrets: Secrets)
     Raises:
         ConfigError: it is no address, or the extra is missing.
     """
-    if not url:
+    address = database_place(url)
+    if address is None:
         return None
-    address = postgres_address(url)
     for password in address.passwords:
         secrets.remember(password)  # should it ever be in an error, it is not shown
-    if missing := extra_missing():
-        raise ConfigError(missing)
     from resolute.ledger.postgres.ledger import PostgresLedger  # needs the extra
 
     requests = [getattr(service, "longest_request", LONGEST_REQUEST) for service in services]

@@ -20,6 +20,7 @@ from resolute.config import (
     HEARTBEAT_URL,
     Settings,
     WorkerConfig,
+    database_place,
     heartbeat_fault,
     load_settings,
     store_place,
@@ -373,7 +374,8 @@ class Worker:
         """Connect to Temporal, however long that takes; raises _Stopped, ConfigError."""
         stop = self._stop
         try:
-            await host.connect(address, self.task_queue, lambda: stop is not None and stop.is_set())
+            gives_up = lambda: stop is not None and stop.is_set()  # noqa: E731
+            await host.connect(address, self.task_queue, gives_up, database=database_place(self._settings.database))
         except StoreUnavailable:
             raise _Stopped from None
 

@@ -73,7 +73,7 @@ def _check_runs(common: Common, made: Worker) -> list[FlowCheck]:
     from resolute.cli.follow import Screen
     from resolute.cli.project import need_temporal, run_to_end
     from resolute.cli.terminal import note
-    from resolute.config import load_settings, store_place, temporal_of
+    from resolute.config import database_place, load_settings, store_place, temporal_of
     from resolute.engines.embedded.places import engine_of, reader_of
 
     settings = load_settings(store=common.store or made.store_address)
@@ -84,7 +84,14 @@ def _check_runs(common: Common, made: Worker) -> list[FlowCheck]:
         from resolute.cli.deploy_replay import replay_runs
         from resolute.engines.temporal.runs import TemporalRuns
 
-        runs = TemporalRuns(address, made.task_queue, made.ports.secrets, store=reader_of(place), flows=made.flows)
+        runs = TemporalRuns(
+            address,
+            made.task_queue,
+            made.ports.secrets,
+            store=reader_of(place),
+            database=database_place(settings.database),
+            flows=made.flows,
+        )
         return run_to_end(replay_runs(made.flows, runs))
     if place is None or (isinstance(place, Path) and not (place.exists() or common.store)):
         note(f"There is no store at {place or settings.store}, and so no run to look at.")

@@ -67,7 +67,7 @@ def runs_of(common: Common, on_wait: Callable[[object], None] = lambda holder: N
     """
     import os
 
-    from resolute.config import store_place, temporal_of
+    from resolute.config import database_place, store_place, temporal_of
 
     found = settings(common)
     address = temporal_of(found, None, os.environ)
@@ -79,7 +79,7 @@ def runs_of(common: Common, on_wait: Callable[[object], None] = lambda holder: N
     from resolute.secrets import Secrets
 
     store = reader_of(store_place(found.store, found.folder))
-    return TemporalRuns(address, found.task_queue, Secrets(), store=store)
+    return TemporalRuns(address, found.task_queue, Secrets(), store=store, database=database_place(found.database))
 
 
 def need_temporal() -> None:
@@ -144,13 +144,11 @@ def store_engine(
 def ledger_reader(common: Common) -> Reads:
     """What reads the incident log: the shared one where there is one, or else the store's own; raises ConfigError."""
     found = settings(common)
-    if not found.database:
-        return store_engine(common).reader
-    from resolute.postgres.address import extra_missing, postgres_address
+    from resolute.config import database_place
 
-    address = postgres_address(found.database)
-    if missing := extra_missing():
-        raise ConfigError(missing)
+    address = database_place(found.database)
+    if address is None:
+        return store_engine(common).reader
     from resolute.ledger.postgres.ledger import LedgerReader
 
     return LedgerReader(address)

@@ -11,7 +11,7 @@ from resolute.cli.project import need_temporal, run_to_end
 from resolute.cli.run_result import print_result
 from resolute.cli.terminal import note
 from resolute.clock import new_id
-from resolute.config import Settings, store_place
+from resolute.config import Settings, database_place, store_place
 from resolute.engine import RunView
 from resolute.engines.embedded.places import reader_of
 from resolute.engines.temporal.address import TemporalAddress
@@ -41,6 +41,7 @@ def run_remotely(
         task_queue,
         ports.secrets,
         store=reader_of(store_place(settings.store, settings.folder)),
+        database=database_place(settings.database),
         flows=with_children([flow]),
     )
     name = new_id(ports.clock, ports.randomness) if run_id is None else run_id

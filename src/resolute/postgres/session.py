@@ -106,6 +106,12 @@ def _in_schema(address: PostgresAddress) -> sql.Composed:
     return sql.SQL("SET search_path = {}").format(sql.Identifier(address.schema))
 
 
+def named(error: psycopg.Error, address: PostgresAddress) -> str:
+    """The error in one line of the server's words, with its code, without a password."""
+    text = str(error).strip() or type(error).__name__
+    return address.scrub(f"{' '.join(text.split())}{f' ({error.sqlstate})' if error.sqlstate else ''}")
+
+
 def unreachable(address: PostgresAddress, error: psycopg.Error) -> StoreUnavailable:
     """What it means to the operator that there is no session to be had."""
     return StoreUnavailable(

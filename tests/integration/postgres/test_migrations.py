@@ -17,6 +17,7 @@ from resolute.engines.embedded.postgres.holder import PACKAGE as JOURNAL
 from resolute.engines.embedded.postgres.reader import PostgresReader
 from resolute.engines.embedded.sqlite.statements import put, statements
 from resolute.engines.embedded.store import SCHEMA_VERSION, LedgerQuery
+from resolute.engines.temporal.postgres.values import PACKAGE as VALUES
 from resolute.errors import StoreBroken, StoreError
 from resolute.ledger.postgres.ledger import PACKAGE as LEDGER
 from resolute.ledger.postgres.ledger import LedgerReader, PostgresLedger
@@ -30,7 +31,11 @@ from tests.postgres_server import PostgresServer
 #: Version of the journal in PostgreSQL → the SQLite schema version that holds the same.
 SAME_AS: Final = {1: 3}
 #: Beginnings of the SHA-256 of what has been released: a database that was through it would not get a change.
-RELEASED: Final = {JOURNAL: {1: "70d5d27534e2462b"}, LEDGER: {1: "e1ec3a82e58b8400", 2: "0eebb11cb070cb30"}}
+RELEASED: Final = {
+    JOURNAL: {1: "70d5d27534e2462b"},
+    LEDGER: {1: "e1ec3a82e58b8400", 2: "0eebb11cb070cb30"},
+    VALUES: {1: "b57386c4ce052783"},
+}
 KEY = b"k" * 32
 
 
@@ -44,7 +49,7 @@ def bring(address: PostgresAddress, known: dict[int, str]) -> None:
         migrate(connection, address, known, KEY)
 
 
-@pytest.mark.parametrize("package", [JOURNAL, LEDGER])
+@pytest.mark.parametrize("package", [JOURNAL, LEDGER, VALUES])
 def test_migration_that_was_released_is_never_changed(package: str) -> None:
     """What changes comes in a file of its own, the next by number."""
     known = migrations(package)
@@ -69,7 +74,8 @@ def test_journal_holds_what_it_holds_in_sqlite(postgres: PostgresServer) -> None
 
 
 @pytest.mark.parametrize(
-    ("package", "begun"), [(JOURNAL, 0), (LEDGER, 0), *((LEDGER, number) for number in list(migrations(LEDGER))[:-1])]
+    ("package", "begun"),
+    [(JOURNAL, 0), (VALUES, 0), (LEDGER, 0), *((LEDGER, number) for number in list(migrations(LEDGER))[:-1])],
 )
 def test_many_that_start_at_once_migrate_once(
     postgres: PostgresServer, caplog: pytest.LogCaptureFixture, package: str, begun: int

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from resolute import Client, Flow, RunFailed, Worker, WorkerConfig
+from resolute import Client, Flow, RunFailed, Worker, WorkerConfig, flow, input_data, manual
 from resolute.clock import SystemClock
 from resolute.engines.embedded.store import LedgerQuery
 from resolute.ledger.postgres.ledger import LedgerReader
@@ -149,3 +149,33 @@ async def test_a_page_is_retried_by_a_worker_that_had_begun_it(
         run = two.client.run("r")
         await run.retry()
         assert (await run.result(SOON))["page"]["status"] == "success"
+
+
+async def test_memory_goes_on_from_worker_to_worker(
+    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Whichever of them makes an attempt; what the first had kept by itself is brought along."""
+    at = sharing(postgres.url(postgres.address().schema), tmp_path)
+    counting = flow("counting").triggered_by(manual()).then(flows.remember(value=input_data(""))).build()
+    alone = {"RESOLUTE_STORE": at[0]["RESOLUTE_STORE"]}
+    for environ, total in ((alone, 1), (at[0], 2), (at[1], 3), (at[0], 4)):
+        async with working(address, account, environ, counting) as worker:
+            run = await worker.client.start("counting", 1, run_id=f"r{total}")
+            assert (await run.result(SOON))["remember"] == total
+
+
+async def test_a_large_value_is_read_by_another_worker_and_by_commands(
+    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that one has begun goes on at the other, with all that it has come by."""
+    at = sharing(postgres.url(postgres.address().schema), tmp_path)
+    flows.attempts.clear()
+    async with working(address, account, at[0], flows.every_step()) as one:
+        await one.client.start("every-step", run_id="r")
+        await until(lambda: flows.attempts["large"] > 0)
+    monkeypatch.setenv("RESOLUTE_DATABASE_URL", at[1]["RESOLUTE_DATABASE_URL"])
+    async with working(address, account, at[1], flows.every_step()), Client.connect(address) as client:
+        await client.run("r").signal("ok", by="ann")
+        assert await client.run("r").result(SOON) == {"first": 1, "by": "ann", "total": 5}
+        [large] = [node for node in (await client.get("r")).nodes if node.key == "large"]
+        assert large.output == "x" * 100_000

@@ -47,7 +47,9 @@ async def test_a_retry_runs_what_failed_and_nothing_else(address: str, tmp_path:
 async def test_a_client_elsewhere_needs_no_flow(address: str, tmp_path: Path) -> None:
     """It starts, answers, lists and cancels by the server alone."""
     async with working(address, tmp_path, flows.every_step()), Client.connect(address) as client:
+        flows.attempts.clear()
         run = await client.start("every-step", run_id="r")
+        await until(lambda: flows.attempts["large"] > 0)  # a value that the worker keeps, and the client cannot read
         await run.cancel(by="bob")
         with pytest.raises(RunFailed, match="cancelled by bob"):
             await run.result(SOON)

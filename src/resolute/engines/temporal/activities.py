@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from temporalio import activity
@@ -13,15 +13,16 @@ from temporalio.exceptions import ApplicationError
 
 from resolute.engine import Fault, RunView
 from resolute.engines.embedded.core import Core, cursors_of
-from resolute.engines.embedded.store import Op, PutMemory, RunRow
+from resolute.engines.embedded.store import RunRow
 from resolute.engines.temporal.attempts import postponed, work
 from resolute.engines.temporal.left_pages import LeftPages
 from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBER, TELL, Standing
 from resolute.engines.temporal.pages import Pages
+from resolute.engines.temporal.values import Values
 from resolute.engines.temporal.witness import attempt_event, attempt_failed
 from resolute.errors import ReplayMismatch
 from resolute.model.activity import Node
-from resolute.model.codec import from_text, rebuild, to_text
+from resolute.model.codec import from_text, rebuild
 from resolute.model.pages import PaginatedActivity
 from resolute.model.recipe import Flow
 
@@ -29,10 +30,6 @@ log = logging.getLogger("resolute.temporal")
 
 #: How often a run is looked at that another one waits for.
 LOOK_AGAIN: Final = timedelta(seconds=5)
-#: The memory in which stands what was written already; no flow has such a name.
-APPLIED: Final = "~applied"
-#: After this time nothing is tried a second time, and such a mark may go.
-MARKS_KEPT: Final = timedelta(days=1)
 #: Told of a run that fails, and of all that went wrong in it.
 Tell = Callable[[RunRow, Sequence[Fault]], Awaitable[None]]
 
@@ -41,6 +38,7 @@ class Activities:
     """The activities of one worker.
 
     Args:
+        values: the memory and cursors of its flows.
         look: shows a run, for one that waits for its end.
         tell: starts the notice of a run that fails.
 
@@ -48,8 +46,11 @@ class Activities:
         left_pages: those of its pages with which another worker has gone on.
     """
 
-    def __init__(self, core: Core, look: Callable[[str], Awaitable[RunView]], tell: Tell | None = None) -> None:
+    def __init__(
+        self, core: Core, values: Values, look: Callable[[str], Awaitable[RunView]], tell: Tell | None = None
+    ) -> None:
         self._core = core
+        self._values = values
         self._tell = tell
         self._look = look
         self._pages = Pages(core)
@@ -69,7 +70,7 @@ class Activities:
             if node.activity.is_paging:
                 found: Any = await self._pages.send(flow, node, order)
             else:
-                found = await work(self._core, flow, node, order)
+                found = await work(self._core, self._values, flow, node, order)
         except ApplicationError as error:
             attempt_failed(self._core, flow.name, node, error)
             raise
@@ -81,30 +82,22 @@ class Activities:
         """The environment variables and cursors that a run begins with."""
         values = {name: self._core.environ.get(name) for name in order["env"]}
         flow = self._flow(order["flow"])
-        cursors = await self._core.memory_of(cursors_of(flow.name)) if flow.cursors else {}
+        cursors = await self._values.memory(cursors_of(flow.name)) if flow.cursors else {}
         return {"env": {name: value for name, value in values.items() if value is not None}, "cursors": dict(cursors)}
 
     @activity.defn(name=REMEMBER)
     async def remember(self, order: dict[str, Any]) -> None:
         """Write what a node has put into the flow's memory, or where cursors were moved; once, however often tried."""
-        core, flow, now = self._core, self._flow(order["flow"]), self._core.clock.now()
+        flow, moved = self._flow(order["flow"]), order.get("cursors", {})
         mark = f"{activity.info().workflow_run_id}/{order['position']}"
-        marks = await core.memory_of(APPLIED)
-        if mark in marks:
-            return
-        batch: list[Op] = [PutMemory(flow.name, key, text) for key, text in order.get("memory", {}).items()]
-        known = await core.memory_of(cursors_of(flow.name)) if "cursors" in order else {}
-        for name, text in order.get("cursors", {}).items():
-            if _is_behind(flow, name, known.get(name), text):
-                continue
-            batch.append(PutMemory(cursors_of(flow.name), name, text))
-        old = [name for name, at in marks.items() if datetime.fromisoformat(from_text(at)) < now - MARKS_KEPT]
-        batch.extend(PutMemory(APPLIED, name, None) for name in old)
-        batch.append(PutMemory(APPLIED, mark, to_text(now.isoformat())))
-        await core.store.commit(batch)
-        for op in batch:
-            if isinstance(op, PutMemory):
-                core.remember(op)
+
+        def onwards(known: Mapping[str, str]) -> Mapping[str, str | None]:
+            return {name: text for name, text in moved.items() if not _is_behind(flow, name, known.get(name), text)}
+
+        if "memory" in order:
+            await self._values.change(mark, flow.name, lambda known: order["memory"])
+        else:
+            await self._values.change(mark, cursors_of(flow.name), onwards)
 
     @activity.defn(name=DROP_PAGE)
     async def drop_page(self, order: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,7 +22,9 @@ from resolute.engines.embedded.core import Core, cursors_of
 from resolute.engines.embedded.node_work import told
 from resolute.engines.embedded.run_state import ERROR_CHARS
 from resolute.engines.temporal.order import ATTEMPT_FAILED, NODE_FAILED, POSTPONED
+from resolute.engines.temporal.values import NotThere, Values
 from resolute.engines.temporal.witness import attempt_event
+from resolute.errors import StoreUnavailable
 from resolute.jsontypes import JsonValue
 from resolute.ledger.incident_log import KeyGone
 from resolute.model.activity import Node
@@ -36,6 +39,8 @@ log = logging.getLogger("resolute.run")
 TOLD: Final = ApplicationErrorCategory.BENIGN
 #: How often a worker says that an attempt lives.
 BEAT_S: Final = 3.0
+#: When an attempt is made again that asked for a memory which could not be read.
+MEMORY_AGAIN: Final = timedelta(seconds=2)
 #: The server takes no wait of nothing.
 LEAST_WAIT: Final = timedelta(milliseconds=1)
 
@@ -108,14 +113,14 @@ class Beats:
         self.said.say()
 
 
-async def work(core: Core, flow: Flow, node: Node[Any], order: Mapping[str, Any]) -> JsonValue:
+async def work(core: Core, values: Values, flow: Flow, node: Node[Any], order: Mapping[str, Any]) -> JsonValue:
     """What an attempt has put out, with its number and the memory that it wrote; raises what failed it."""
     said = Said.before(order)
     await _take_turn(core, flow, node, said)
     said = replace(said, attempt=said.attempt + 1, turn="")
     core.hooks.tell([attempt_event(core, "attempt_started", flow.name, node, said.attempt)])
     beats = Beats(core, said, node.heartbeat)
-    memory = Memory(await core.memory_of(flow.name))
+    memory = Memory(await _memory_of(values, flow))
     try:
         value = await _attempt(core, flow, node, order, said, memory, beats)
         text, _ = encode_output(value, node.activity.output_adapter, node.activity.name)
@@ -131,8 +136,16 @@ async def work(core: Core, flow: Flow, node: Node[Any], order: Mapping[str, Any]
             key: None if written is None else core.secrets.scrub_json(written) for key, written in memory.writes.items()
         }
     if flow.cursors:
-        found["cursors"] = dict(await core.memory_of(cursors_of(flow.name)))
+        with suppress(StoreUnavailable):  # then the run goes on with the cursors that it knows
+            found["cursors"] = dict(await values.memory(cursors_of(flow.name)))
     return found
+
+
+async def _memory_of(values: Values, flow: Flow) -> Mapping[str, str]:
+    try:
+        return await values.memory(flow.name)
+    except StoreUnavailable as error:
+        return NotThere(error)
 
 
 async def _take_turn(core: Core, flow: Flow, node: Node[Any], said: Said) -> None:
@@ -195,6 +208,8 @@ async def _failed(
     core: Core, node: Node[Any], order: Mapping[str, Any], beats: Beats, error: Exception
 ) -> ApplicationError:
     """What the attempt's failure means: another attempt after a wait, or the end of the node."""
+    if isinstance(error, StoreUnavailable):  # its memory cannot be read, which is no fault of the activity
+        return postponed(core.secrets.scrub(str(error)), MEMORY_AGAIN)
     retry: Retry = node.retry or node.activity.retry
     now = core.clock.now()
     said = beats.said = replace(beats.said, failures=beats.said.failures + 1)

@@ -43,7 +43,7 @@ from resolute.engines.temporal.child import memo_of
 from resolute.engines.temporal.order import CANCEL, RUN_FAILED, SHOW, RunOrder, Standing
 from resolute.engines.temporal.parked import not_walked, parked
 from resolute.engines.temporal.views import QUERY, STATUS, STUCK_AFTER, execution_view, standing_view, with_pending
-from resolute.errors import EngineError, ReplayMismatch, RunConflict, StoreUnavailable
+from resolute.errors import EngineError, ReplayMismatch, RunConflict, StoreDamaged, StoreUnavailable
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import from_text
 from resolute.model.recipe import Flow
@@ -175,7 +175,10 @@ class TemporalEngine:
     async def _shown(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> RunView:
         known = execution_view(found, await found.memo())
         if found.status is WorkflowExecutionStatus.FAILED:
-            stood = await _stood(handle)
+            try:
+                stood = await _stood(handle)
+            except StoreDamaged:  # values of it are kept where this process cannot read
+                return known
             return known if stood is None else standing_view(stood)
         try:
             told = await self._told(handle, found)
@@ -198,7 +201,7 @@ class TemporalEngine:
             if found.status is WorkflowExecutionStatus.RUNNING:
                 raise ReplayMismatch(not_walked(handle.id, error.message)) from error
             return None
-        except WorkflowQueryRejectedError:
+        except (WorkflowQueryRejectedError, StoreDamaged):  # or values of it are kept where this process cannot read
             return None
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
@@ -295,7 +298,7 @@ class TemporalEngine:
                 if ended.done() or _is_stuck(await handle.describe()):
                     break
             if ended.done():
-                with suppress(WorkflowFailureError):
+                with suppress(WorkflowFailureError, StoreDamaged):  # who needs what it came to asks for it
                     ended.result()
         finally:
             ended.cancel()

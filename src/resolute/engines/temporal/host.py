@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -18,7 +18,7 @@ from resolute.engine import FINISHED, RunView
 from resolute.engines.embedded.driver import CHILD_OF
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.schedules import tick_run_id
-from resolute.engines.embedded.store import Op, PutLarge, PutMemory, PutTick
+from resolute.engines.embedded.store import Op, PutMemory, PutTick
 from resolute.engines.temporal.activities import Activities
 from resolute.engines.temporal.address import TemporalAddress
 from resolute.engines.temporal.attempts import BEAT_S
@@ -27,6 +27,7 @@ from resolute.engines.temporal.engine import TemporalEngine
 from resolute.engines.temporal.notices import RemoteNotices
 from resolute.engines.temporal.order import PAGES
 from resolute.engines.temporal.payloads import data_converter
+from resolute.engines.temporal.values import StoreValues, Values
 from resolute.engines.temporal.witness import Witness, closed
 from resolute.engines.temporal.workflow import FlowsOf, RunWorkflow
 from resolute.errors import EngineError, RunNotFound, StoreUnavailable
@@ -34,11 +35,13 @@ from resolute.jsontypes import JsonValue
 from resolute.model.codec import from_text, to_text
 from resolute.model.recipe import Flow
 from resolute.model.trigger import Schedule
+from resolute.postgres.address import PostgresAddress
+
+if TYPE_CHECKING:
+    from resolute.engines.temporal.postgres.values import PostgresValues
 
 log = logging.getLogger("resolute.temporal")
 
-#: Under which number large values are kept: a run on Temporal has none in this store.
-NO_RUN: Final = 0
 #: A worker that was killed keeps its runs for no longer than this; then another one walks them from the top.
 STICKY: Final = timedelta(seconds=1)
 #: Pages at the same time, beside all attempts: most of them only wait for the one before them.
@@ -55,6 +58,8 @@ class TemporalHost(EmbeddedEngine):
     """Owns the store of a worker whose flows run on Temporal."""
 
     _remote: TemporalEngine | None = None
+    _values: Values
+    _shared: PostgresValues | None = None
 
     @property
     def remote(self) -> TemporalEngine:
@@ -63,25 +68,31 @@ class TemporalHost(EmbeddedEngine):
         return self._remote
 
     async def connect(
-        self, address: TemporalAddress, task_queue: str, gives_up: Callable[[], bool] = lambda: False
+        self,
+        address: TemporalAddress,
+        task_queue: str,
+        gives_up: Callable[[], bool] = lambda: False,
+        *,
+        database: PostgresAddress | None = None,
     ) -> None:
         """Find the server, however long that takes.
+
+        Args:
+            database: what several workers share; without it all stays in this worker's store.
 
         Raises:
             ConfigError: it refuses us.
             StoreUnavailable: `gives_up` said so.
         """
         core = self.core
+        self._values = StoreValues(core)
+        if database is not None:
+            from resolute.engines.temporal.postgres.values import PostgresValues  # needs the extra
 
-        async def keep(digest: str, text: str) -> None:
-            await core.store.commit([PutLarge(NO_RUN, digest, text)])
-
-        async def read(digest: str) -> str:
-            return await core.store.large(NO_RUN, digest)
-
+            self._values = self._shared = PostgresValues(database, f"{address.namespace}/{task_queue}", self._values)
         client = await connect(
             address,
-            data_converter(core.secrets, keep, read),
+            data_converter(core.secrets, self._values.keep, self._values.read),
             core.secrets,
             patience=None,
             warns=True,
@@ -98,7 +109,7 @@ class TemporalHost(EmbeddedEngine):
         core, remote = self.core, self.remote
         witness = Witness(core, lambda run_id, execution: closed(remote.client, run_id, execution))
         notices = None if self.notices is None else RemoteNotices(self.notices, remote)
-        activities = Activities(core, self._look, None if notices is None else notices.tell)
+        activities = Activities(core, self._values, self._look, None if notices is None else notices.tell)
         limits: dict[str, Any] = {
             "activities": activities.all,
             "graceful_shutdown_timeout": grace,
@@ -146,6 +157,13 @@ class TemporalHost(EmbeddedEngine):
         if error is not None:
             self._driver.broke(error)
 
+    async def close(self, grace: timedelta = timedelta(seconds=10), hurry: asyncio.Event | None = None) -> None:
+        try:
+            await super().close(grace, hurry)
+        finally:
+            if self._shared is not None:
+                await self._shared.close()
+
     async def _look(self, run_id: str) -> RunView:
         return await self.remote.ended(run_id)
 
@@ -191,8 +209,7 @@ class TemporalHost(EmbeddedEngine):
     async def _tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
         store, name = self.core.store, f"{flow.name} {schedule.id}"
         run_id, seen = tick_run_id(flow, schedule.id, at), PutTick(flow.name, schedule.id, at)
-        latest = (await self.core.memory_of(LATEST)).get(name)
-        earlier = "" if latest is None or schedule.overlap == "allow" else from_text(latest)
+        earlier = "" if schedule.overlap == "allow" else await self._latest(name)
         if earlier == run_id or (earlier and await self._has_ended(earlier)):
             earlier = ""
         if earlier and schedule.overlap == "skip" and await self._is_new(run_id):
@@ -202,7 +219,18 @@ class TemporalHost(EmbeddedEngine):
         noted = PutMemory(LATEST, name, to_text(run_id))
         await store.commit([seen, noted])
         self.core.remember(noted)
+        if self._shared is not None and schedule.overlap != "allow":
+            with suppress(StoreUnavailable):  # then the others know of this run when they look for it themselves
+                await self._shared.change(f"tick {run_id}", LATEST, lambda known: _newer(known, name, run_id))
         return True
+
+    async def _latest(self, name: str) -> str:
+        """The latest run of a schedule that this worker or another one has started, "" for none."""
+        known: list[Mapping[str, str]] = [await self.core.memory_of(LATEST)]
+        if self._shared is not None:
+            with suppress(StoreUnavailable):
+                known.append(await self._shared.memory(LATEST))
+        return max((from_text(each[name]) for each in known if name in each), default="")
 
     async def _has_ended(self, run_id: str) -> bool:
         try:
@@ -216,6 +244,11 @@ class TemporalHost(EmbeddedEngine):
         except RunNotFound:
             return True
         return False
+
+
+def _newer(known: Mapping[str, str], name: str, run_id: str) -> Mapping[str, str]:
+    """The run of a tick is named by its time."""
+    return {} if name in known and from_text(known[name]) >= run_id else {name: to_text(run_id)}
 
 
 async def _patiently(told: str, call: Callable[[], Awaitable[Given]]) -> Given:

@@ -21,13 +21,13 @@ from resolute.engines.temporal.address import TemporalAddress
 from resolute.engines.temporal.connection import connect
 from resolute.engines.temporal.engine import TemporalEngine
 from resolute.engines.temporal.payloads import data_converter
-from resolute.errors import EngineError
+from resolute.engines.temporal.values import NO_RUN
+from resolute.errors import EngineError, StoreDamaged
 from resolute.jsontypes import JsonValue
 from resolute.model.recipe import Flow
+from resolute.postgres.address import PostgresAddress
 from resolute.secrets import Secrets
 
-#: Under which number large values stand in the store of a worker.
-NO_RUN: Final = 0
 #: A worker that asked for work within this time is there.
 SEEN_WITHIN: Final = timedelta(seconds=90)
 
@@ -37,6 +37,7 @@ class TemporalRuns:
 
     Args:
         store: where a worker keeps large values, None where that is not to be had from here.
+        database: where several workers keep them.
         flows: those that are known here.
 
     Attributes:
@@ -51,6 +52,7 @@ class TemporalRuns:
         secrets: Secrets,
         *,
         store: Reads | None = None,
+        database: PostgresAddress | None = None,
         flows: Iterable[Flow] = (),
         clock: Clock | None = None,
         randomness: Randomness | None = None,
@@ -61,7 +63,7 @@ class TemporalRuns:
         self._flows = list(flows)
         self._clock = clock or SystemClock()
         self._randomness = randomness or SystemRandomness()
-        self.read = None if store is None else _Reader(store)
+        self.read = None if store is None and database is None else _Reader(store, database)
         self._secrets = secrets
         self._converter = data_converter(secrets, read=self.read)
         self._engine: TemporalEngine | None = None
@@ -150,10 +152,22 @@ class TemporalRuns:
 
 
 class _Reader:
-    """Reads large values from the store of a worker."""
+    """Reads large values from where workers keep them."""
 
-    def __init__(self, store: Reads) -> None:
+    def __init__(self, store: Reads | None, database: PostgresAddress | None) -> None:
         self._store = store
+        self._database = database
 
     async def __call__(self, digest: str) -> str:
+        if self._database is not None:
+            from resolute.engines.temporal.postgres.values import shared_value  # needs the extra
+
+            text = await shared_value(self._database, digest)
+            if text is not None:
+                return text
+        if self._store is None:
+            raise StoreDamaged(
+                f"A large value (sha256 {digest}) is kept in the store of a worker, which is not to be had from here. "
+                "Set RESOLUTE_STORE to that store, or give all workers one RESOLUTE_DATABASE_URL."
+            )
         return await self._store.large(NO_RUN, digest)

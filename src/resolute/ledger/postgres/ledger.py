@@ -1,7 +1,6 @@
 """`PostgresLedger`: the shared ledger in one schema of a PostgreSQL database.
 
-It has one session, made anew when it is lost. What the server does not answer soon is left to itself: the caller goes
-on as if there were no ledger, and for a moment nobody else waits for it either.
+A caller whom it does not answer soon goes on as if there were no ledger.
 """
 
 from __future__ import annotations
@@ -9,26 +8,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import psycopg
 
-from resolute.clock import monotonic
 from resolute.engines.embedded.postgres.reader import PostgresReader
-from resolute.engines.embedded.postgres.verdict import named
 from resolute.engines.embedded.sqlite.rows import prepare
 from resolute.engines.embedded.sqlite.statements import put
-from resolute.errors import StoreUnavailable
 from resolute.ledger.row import Row
 from resolute.ledger.shared import PATIENCE_S, Busy, Claim, Granted, SettledElsewhere
 from resolute.postgres.address import PostgresAddress
+from resolute.postgres.patient import PatientSession
 from resolute.postgres.session import (
     AsyncConnection,
     connect,
-    connect_async,
     digest_key,
     migrate,
     unreachable,
@@ -39,13 +35,9 @@ from resolute.postgres.text import read, written
 
 log = logging.getLogger("resolute.ledger")
 
-T = TypeVar("T")
-
 PACKAGE: Final = "resolute.ledger.postgres"
 #: A lane that another row has is looked at again after this time at the latest, and not before this.
 LONGEST_LOOK_S, SHORTEST_LOOK_S = 5.0, 0.25
-#: How long nobody waits for a ledger that did not answer.
-REST_S: Final = 1.0
 #: For how long rows are tried to be written: they may be many, and nobody waits for them.
 PUT_S: Final = 30.0
 
@@ -64,10 +56,7 @@ class PostgresLedger:
         self.address = address.ledger
         self._lease = lease
         self._worker = ""
-        self._connection: AsyncConnection | None = None
-        self._turn = asyncio.Lock()
-        self._rests_until_s = 0.0
-        self._left: set[asyncio.Task[Any]] = set()
+        self._session = PatientSession(self.address, "ledger")
 
     async def open(self, worker: str, key: bytes) -> bytes:
         self._worker = worker
@@ -85,10 +74,7 @@ class PostgresLedger:
             raise unreachable(self.address, error) from error
 
     async def close(self) -> None:
-        for task in self._left:
-            task.cancel()
-        await asyncio.gather(*self._left, return_exceptions=True)
-        await self._drop()
+        await self._session.close()
 
     async def claim(self, row: Row) -> Claim:
         place = {
@@ -113,7 +99,7 @@ class PostgresLedger:
                 await connection.execute("COMMIT")
             return _claim(await claimed.fetchone() is not None, await seen.fetchone())
 
-        return await self._soon(ask, PATIENCE_S)
+        return await self._session.soon(ask, PATIENCE_S)
 
     async def settled(self, keys: Sequence[str]) -> Mapping[str, SettledElsewhere]:
         asked = [written(key) for key in keys]
@@ -125,7 +111,7 @@ class PostgresLedger:
                 for key, status, message, response_status, is_open in found
             }
 
-        return await self._soon(ask, PATIENCE_S)
+        return await self._session.soon(ask, PATIENCE_S)
 
     async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:
         own = ([written(row.idempotency_key) for row in rows],)
@@ -142,14 +128,14 @@ class PostgresLedger:
                     await _execute(connection, name, own)
                 await connection.execute("COMMIT")
 
-        await self._soon(write, PUT_S)
+        await self._session.soon(write, PUT_S)
 
     async def open_alerts(self) -> frozenset[tuple[str, str]]:
         async def ask(connection: AsyncConnection) -> frozenset[tuple[str, str]]:
             cursor = await _execute(connection, "open_alerts", None)
             return frozenset((lane, read(key)) for lane, key in await cursor.fetchall())
 
-        return await self._soon(ask, PATIENCE_S)
+        return await self._session.soon(ask, PATIENCE_S)
 
     def _json(self, rows: Sequence[Row]) -> str:
         """Rows as one array of objects; of several for one send, the last."""
@@ -160,51 +146,6 @@ class PostgresLedger:
             made = {_NAMES.get(name, name): written(value) for name, value in pairs if name not in _LEFT_OUT}
             objects[row.idempotency_key] = {**made, "worker": self._worker}
         return json.dumps(list(objects.values()), ensure_ascii=False)
-
-    # The session
-
-    async def _soon(self, do: Callable[[AsyncConnection], Awaitable[T]], limit_s: float) -> T:
-        """What the server answers within the limit; what takes longer ends by itself, unheard.
-
-        Raises:
-            StoreUnavailable: there was no answer.
-        """
-        if monotonic() < self._rests_until_s:
-            raise StoreUnavailable(f"The ledger {self.address} did not answer a moment ago.")
-        task = asyncio.ensure_future(self._in_turn(do))
-        self._left.add(task)
-        task.add_done_callback(self._left.discard)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard by nobody when it is late
-        await asyncio.wait({task}, timeout=limit_s)
-        if not task.done():
-            self._rest()
-            raise StoreUnavailable(f"The ledger {self.address} did not answer within {limit_s:g} s.")
-        return task.result()
-
-    async def _in_turn(self, do: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with self._turn:
-            try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = await connect_async(self.address, "resolute ledger")
-                return await do(self._connection)
-            except psycopg.Error as error:
-                self._rest()
-                await self._drop()
-                raise StoreUnavailable(
-                    f"The ledger {self.address} cannot be asked: {named(error, self.address)}."
-                ) from error
-            except asyncio.CancelledError:
-                await self._drop()
-                raise
-
-    def _rest(self) -> None:
-        self._rests_until_s = monotonic() + REST_S
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(psycopg.Error):  # it is no use any more, whatever it says
-                await connection.close()
 
 
 class LedgerReader(PostgresReader):

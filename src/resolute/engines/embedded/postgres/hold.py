@@ -13,10 +13,9 @@ import psycopg
 
 from resolute.clock import monotonic
 from resolute.engines.embedded.postgres.holder import PACKAGE, PostgresHolder, holder_now, last_holder
-from resolute.engines.embedded.postgres.verdict import named
 from resolute.errors import StoreBroken, StoreOwned
 from resolute.postgres.address import PostgresAddress
-from resolute.postgres.session import OWNER_LOCK, Connection, connect, migrate
+from resolute.postgres.session import OWNER_LOCK, Connection, connect, migrate, named
 from resolute.postgres.statements import migrations, statements
 
 log = logging.getLogger("resolute.store")

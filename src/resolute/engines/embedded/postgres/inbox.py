@@ -15,11 +15,10 @@ from typing import Final
 import psycopg
 
 from resolute.engines.embedded.postgres.holder import PACKAGE
-from resolute.engines.embedded.postgres.verdict import named
 from resolute.engines.embedded.socket import Handler, answering, failure, line_of
 from resolute.errors import EngineError, StoreError
 from resolute.postgres.address import PostgresAddress
-from resolute.postgres.session import AsyncConnection, connect_async
+from resolute.postgres.session import AsyncConnection, connect_async, named
 from resolute.postgres.statements import statements
 
 log = logging.getLogger("resolute.store")

@@ -11,12 +11,12 @@ import psycopg
 from resolute.engines.embedded.postgres.holder import PACKAGE, PostgresHolder, holder_now, known_holder
 from resolute.engines.embedded.postgres.rows import found, given
 from resolute.engines.embedded.postgres.store import PostgresReads
-from resolute.engines.embedded.postgres.verdict import judge, named
+from resolute.engines.embedded.postgres.verdict import judge
 from resolute.engines.embedded.space import Space
 from resolute.engines.embedded.sqlite.reads import Found, Query
 from resolute.errors import StoreError
 from resolute.postgres.address import PostgresAddress
-from resolute.postgres.session import Connection, check_version, connect, unreachable, version
+from resolute.postgres.session import Connection, check_version, connect, named, unreachable, version
 from resolute.postgres.statements import migrations, statements
 
 

@@ -9,10 +9,10 @@ from psycopg import sql
 
 from resolute.engines.embedded.postgres.hold import Hold
 from resolute.engines.embedded.postgres.holder import PACKAGE
-from resolute.engines.embedded.postgres.verdict import judge, named
+from resolute.engines.embedded.postgres.verdict import judge
 from resolute.errors import StoreUnavailable
 from resolute.postgres.address import PostgresAddress
-from resolute.postgres.session import unreachable
+from resolute.postgres.session import named, unreachable
 from resolute.postgres.statements import statements
 
 

@@ -6,8 +6,6 @@ from typing import Final, Literal
 
 import psycopg
 
-from resolute.postgres.address import PostgresAddress
-
 Verdict = Literal["lost", "repeat", "refused", "broken"]
 
 #: Classes of SQLSTATE after which the session is gone, or is no use: connection errors, the server stops or starts.
@@ -28,9 +26,3 @@ def judge(error: psycopg.Error) -> Verdict:
     if code.startswith(_REPEAT):
         return "repeat"
     return "broken" if code.startswith(_BROKEN) else "refused"
-
-
-def named(error: psycopg.Error, address: PostgresAddress) -> str:
-    """The error in one line of the server's words, with its code, without a password."""
-    text = str(error).strip() or type(error).__name__
-    return address.scrub(f"{' '.join(text.split())}{f' ({error.sqlstate})' if error.sqlstate else ''}")

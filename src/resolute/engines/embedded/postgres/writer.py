@@ -14,12 +14,12 @@ from resolute.engines.embedded.group_writer import Answer, GroupWriter, Meaning,
 from resolute.engines.embedded.postgres.hold import Hold
 from resolute.engines.embedded.postgres.holder import PACKAGE
 from resolute.engines.embedded.postgres.rows import as_json, found, given
-from resolute.engines.embedded.postgres.verdict import judge, named
+from resolute.engines.embedded.postgres.verdict import judge
 from resolute.engines.embedded.sqlite.reads import Found, Query
 from resolute.engines.embedded.sqlite.rows import REMOVES, SWEEPS, Prepared, Values, staged
 from resolute.errors import StoreBroken, StoreError, StoreUnavailable
 from resolute.postgres.address import PostgresAddress
-from resolute.postgres.session import Connection, unreachable
+from resolute.postgres.session import Connection, named, unreachable
 from resolute.postgres.statements import statements
 from resolute.postgres.text import written
 

@@ -1,0 +1,1 @@
+"""What workers on Temporal share in PostgreSQL beside their incident log."""
