@@ -260,6 +260,15 @@ class TemporalEngine:
         with _asked(""):
             return [execution async for execution in self.client.list_workflows(where)]
 
+    async def unfinished_of(self, flow: str, trigger: str) -> str:
+        """The id of the newest run of a trigger that has not ended, "" for none."""
+        where = f'{self._ours} AND WorkflowType = {_quoted(flow)} AND ExecutionStatus = "Running"'
+        with _asked(""):
+            async for execution in self.client.list_workflows(where):
+                if (await execution.memo()).get("trigger") == trigger:
+                    return execution.id
+        return ""
+
     @property
     def _ours(self) -> str:
         return f"TaskQueue = {_quoted(self.task_queue)}"

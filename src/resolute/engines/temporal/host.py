@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -209,8 +209,8 @@ class TemporalHost(EmbeddedEngine):
     async def _tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
         store, name = self.core.store, f"{flow.name} {schedule.id}"
         run_id, seen = tick_run_id(flow, schedule.id, at), PutTick(flow.name, schedule.id, at)
-        earlier = "" if schedule.overlap == "allow" else await self._latest(name)
-        if earlier == run_id or (earlier and await self._has_ended(earlier)):
+        earlier = "" if schedule.overlap == "allow" else await self._unfinished(flow, schedule)
+        if earlier == run_id:
             earlier = ""
         if earlier and schedule.overlap == "skip" and await self._is_new(run_id):
             await store.commit([seen])
@@ -219,18 +219,22 @@ class TemporalHost(EmbeddedEngine):
         noted = PutMemory(LATEST, name, to_text(run_id))
         await store.commit([seen, noted])
         self.core.remember(noted)
-        if self._shared is not None and schedule.overlap != "allow":
-            with suppress(StoreUnavailable):  # then the others know of this run when they look for it themselves
-                await self._shared.change(f"tick {run_id}", LATEST, lambda known: _newer(known, name, run_id))
         return True
 
-    async def _latest(self, name: str) -> str:
-        """The latest run of a schedule that this worker or another one has started, "" for none."""
-        known: list[Mapping[str, str]] = [await self.core.memory_of(LATEST)]
-        if self._shared is not None:
-            with suppress(StoreUnavailable):
-                known.append(await self._shared.memory(LATEST))
-        return max((from_text(each[name]) for each in known if name in each), default="")
+    async def _unfinished(self, flow: Flow, schedule: Schedule) -> str:
+        """The id of the latest run of a schedule that has not ended, "" for none.
+
+        The server's list holds those of other workers, and may be behind; our own memory knows only of ours.
+        """
+        noted = (await self.core.memory_of(LATEST)).get(f"{flow.name} {schedule.id}")
+        own = "" if noted is None else str(from_text(noted))
+        listed = await self.remote.unfinished_of(flow.name, schedule.id)
+        for run_id in sorted(
+            {own, listed} - {""}, reverse=True
+        ):  # those of one schedule are in the order of their times
+            if not await self._has_ended(run_id):
+                return run_id
+        return ""
 
     async def _has_ended(self, run_id: str) -> bool:
         try:
@@ -244,11 +248,6 @@ class TemporalHost(EmbeddedEngine):
         except RunNotFound:
             return True
         return False
-
-
-def _newer(known: Mapping[str, str], name: str, run_id: str) -> Mapping[str, str]:
-    """The run of a tick is named by its time."""
-    return {} if name in known and from_text(known[name]) >= run_id else {name: to_text(run_id)}
 
 
 async def _patiently(told: str, call: Callable[[], Awaitable[Given]]) -> Given:
