@@ -56,6 +56,26 @@ async def test_a_client_elsewhere_needs_no_flow(address: str, tmp_path: Path) ->
         assert (await run.get()).error.startswith("cancelled by bob")
 
 
+async def test_a_client_elsewhere_sees_a_run_with_large_values(address: str, tmp_path: Path) -> None:
+    """Its worker answers with all of them, though only the worker's store keeps them."""
+    async with working(address, tmp_path, flows.every_step()), Client.connect(address) as client:
+        run = await client.start("every-step", run_id="r")
+        await run.signal("ok", by="ann")
+        await run.result(SOON)
+        [large] = [node for node in (await run.get()).nodes if node.key == "large"]
+        assert large.output == "x" * 100_000
+
+
+async def test_a_client_elsewhere_learns_why_a_run_with_large_values_failed(address: str, tmp_path: Path) -> None:
+    """The server knows that without the journal."""
+    flows.broken.add("second")
+    async with working(address, tmp_path, flows.every_step()), Client.connect(address) as client:
+        run = await client.start("every-step", run_id="r")
+        with pytest.raises(RunFailed, match="second is broken"):
+            await run.result(SOON)
+        assert (await run.get()).error == "second is broken"
+
+
 async def test_no_secret_is_in_any_history(address: str, tmp_path: Path) -> None:
     """Neither a routing key, nor a token that an activity puts out or pages with."""
     async with working(address, tmp_path, flows.paging()) as worker:

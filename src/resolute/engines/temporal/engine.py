@@ -6,6 +6,7 @@ It needs a connection and no flow; with the flows it refuses earlier what a run 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -47,6 +48,8 @@ from resolute.errors import EngineError, ReplayMismatch, RunConflict, StoreDamag
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import from_text
 from resolute.model.recipe import Flow
+
+log = logging.getLogger("resolute.temporal")
 
 #: How long a run may take to say how it stands; then the server's own word has to do.
 ANSWER_IN: Final = timedelta(seconds=3)
@@ -201,7 +204,10 @@ class TemporalEngine:
             if found.status is WorkflowExecutionStatus.RUNNING:
                 raise ReplayMismatch(not_walked(handle.id, error.message)) from error
             return None
-        except (WorkflowQueryRejectedError, StoreDamaged):  # or values of it are kept where this process cannot read
+        except WorkflowQueryRejectedError:
+            return None
+        except StoreDamaged as error:  # it is longer than an answer may be, and kept in a store that is elsewhere
+            log.warning("run %s is shown without its nodes: %s", handle.id, error)
             return None
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:

@@ -29,6 +29,11 @@ from resolute.secrets import Secrets
 #: How a payload says that its value is kept apart; its data is the digest.
 LARGE: Final = b"resolute/large"
 
+#: What marks a payload that no history keeps: it goes to who has asked, wherever that is.
+ANSWER: Final = "resolute/answer"
+#: An answer that is longer is kept apart as well; a server takes 2 MB at most.
+ANSWER_CHARS: Final = 1_000_000
+
 #: Failures that say all there is to say in their message.
 OWN_FAILURES: Final = frozenset({RUN_FAILED, NODE_FAILED, ATTEMPT_FAILED, POSTPONED})
 #: Keeps a large text by its digest; reads one, raising StoreDamaged where it is not to be had.
@@ -79,7 +84,8 @@ class Clean(PayloadCodec):
         if payload.metadata.get("encoding") != b"json/plain":
             return payload
         text = self._secrets.scrub_json(payload.data.decode("ascii"))
-        if len(text) > LARGE_CHARS and self._keep is not None:
+        most = ANSWER_CHARS if ANSWER in payload.metadata else LARGE_CHARS
+        if len(text) > most and self._keep is not None:
             digest = digest_of(text)
             await self._keep(digest, text)
             return Payload(metadata={"encoding": LARGE, "size": b"%d" % len(text)}, data=digest.encode())

@@ -30,6 +30,7 @@ from resolute.engines.embedded.store import RunRow
 from resolute.engines.embedded.views import view
 from resolute.engines.temporal.ending import End
 from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, CANCEL, RUN_FAILED, SHOW, TELL, RunOrder, Standing
+from resolute.engines.temporal.payloads import ANSWER
 from resolute.engines.temporal.port import ALWAYS, OWN_LIMIT, WorkflowPort, pages_queue
 from resolute.engines.temporal.taken_up import taken_up
 from resolute.engines.temporal.variables import variables_of
@@ -259,7 +260,11 @@ class RunWorkflow:
     def show(self) -> Any:
         """The run with its journal."""
         port = self._port
-        return None if port is None else view_to_json(view(port.shown(), list(port.entries.values())))
+        if port is None:
+            return None
+        told = workflow.payload_converter().to_payload(view_to_json(view(port.shown(), list(port.entries.values()))))
+        told.metadata[ANSWER] = b"1"
+        return RawValue(told)
 
 
 def _value(raw: RawValue) -> Any:
