@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from resolute import Client, RunFailed
+from resolute import Client, RunFailed, Worker
 from resolute.clock import SystemClock
 from resolute.engines.embedded.store import LedgerQuery
 from resolute.engines.temporal import left_pages
+from resolute.errors import EngineError
 from resolute.simulator import PagerDutySimulator
 from tests.integration.temporal import flows
 from tests.integration.temporal.workers import SOON, TOKEN, until, working
@@ -137,3 +138,29 @@ async def test_a_tick_starts_a_run_with_its_time_in_its_id(address: str, tmp_pat
         found = await worker.client.run(f"ticking@{at:%Y-%m-%dT%H:%M:%SZ}").result(SOON)
         assert found == {"tick": 1}
         assert (await worker.client.get(f"ticking@{at:%Y-%m-%dT%H:%M:%SZ}")).trigger == schedule.id
+
+
+async def test_two_task_queues_are_apart(address: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each has its own flows and its own list of runs, and a start goes to the queue of who asks."""
+    here, there = tmp_path_factory.mktemp("here"), tmp_path_factory.mktemp("there")
+    async with (
+        working(address, here, flows.failing(), task_queue="alerting") as alerting,
+        working(address, there, flows.child(), task_queue="billing") as billing,
+    ):
+        with pytest.raises(EngineError, match='The flow "child" is not known here'):
+            await alerting.client.start("child")
+        one = await alerting.client.start("failing", run_id="a")
+        two = await billing.client.start("child", {"n": 1}, run_id="b")
+        assert await one.result(SOON) == {"good": 1, "bad": 2, "last": 3}
+        assert await two.result(SOON) == {"work": 1}
+        assert await _first_listed(alerting) == ["a"]
+        assert await _first_listed(billing) == ["b"]
+
+
+async def _first_listed(worker: Worker) -> list[str]:
+    """The runs that the worker's list holds, once it holds any."""
+    async with asyncio.timeout(SOON.total_seconds()):
+        while True:
+            if found := await worker.client.runs():
+                return [run.id for run in found]
+            await asyncio.sleep(0.1)

@@ -26,6 +26,7 @@ async def working(
     folder: Path,
     *made: Flow,
     account: PagerDutySimulator | None = None,
+    task_queue: str = "default",
     slots: int = 100,
     dashboard: str = "",
     **options: Any,
@@ -38,7 +39,9 @@ async def working(
         "TOKEN": TOKEN,
     }
     provider = PagerDutyProvider(PagerDutyConfig(), transport=SimulatorTransport(account))
-    config = WorkerConfig(engine=address, grace=timedelta(0), max_concurrent=slots, dashboard=dashboard or None)
+    config = WorkerConfig(
+        task_queue, engine=address, grace=timedelta(0), max_concurrent=slots, dashboard=dashboard or None
+    )
     parts: dict[str, Any] = {"flows": made, "providers": [provider], "ports": Ports(environ=environ), **options}
     async with Worker(config, **parts) as worker:
         yield worker
