@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -140,6 +140,16 @@ class Fleet(Desk):
             return {run.id: run.status.name async for run in found}
 
         return self.ask(listed)
+
+    def executions(self, run_ids: Iterable[str]) -> list[str]:
+        """The server's own id of the latest execution of each of these runs."""
+
+        async def look(client: Client) -> list[str]:
+            engine = await client._engine.engine()  # type: ignore[attr-defined]
+            handles = [engine.client.get_workflow_handle(run_id) for run_id in run_ids]
+            return [(await handle.describe()).run_id for handle in handles]
+
+        return self.ask(look)
 
     def unfinished(self) -> int:
         """How many runs have not ended."""

@@ -26,8 +26,11 @@ def test_an_event_that_is_delivered_twice_has_one_run(fleet: Fleet) -> None:
         return [(answer.status_code, answer.json()["run_id"]) for answer in answers]
 
     told = asyncio.run(deliver_all())
-    fleet.until(lambda: set(fleet.runs("hooked").values()) == {"COMPLETED"})
+    ids = [run_id for _, run_id in told[::2]]
+    executions = fleet.executions(ids)
+    fleet.until(lambda: fleet.statuses(*ids) == {"succeeded": len(events)})
     assert asyncio.run(deliver_all()) == told
     assert {status for status, _ in told} == {202}
     assert told[::2] == told[1::2]
-    assert sorted(fleet.runs("hooked")) == sorted(run_id for _, run_id in told[::2])
+    assert fleet.executions(ids) == executions
+    assert sorted(fleet.runs("hooked")) == sorted(ids)
