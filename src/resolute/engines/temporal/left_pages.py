@@ -57,8 +57,8 @@ class LeftPages:
         if not left or ledger is None:
             return
         settled = await ledger.settled([row.idempotency_key for row in left])
-        for row in self._left():
-            if row.idempotency_key in settled:
+        for row in left:
+            if row.idempotency_key in settled and self._is_left(row):
                 await self._write(self._core.log.settle_elsewhere(row.id, settled[row.idempotency_key]))
 
     async def let_go(self) -> None:
@@ -71,13 +71,16 @@ class LeftPages:
         for row in ([row for row in overdue if row.id > self._asked] or overdue)[:AT_ONCE]:
             self._asked = row.id
             ended = await self._ended(row)
-            if ended and row in self._left():
+            if ended and self._is_left(row):
                 await self._write(log.cancel(row.id) if ended == "cancelled" else _alone(log.leave(row.id)))
 
     def _left(self) -> list[Row]:
         """The pages of runs on Temporal with which nothing is done here."""
-        unsettled = self._core.log.unsettled()
-        return [row for row in unsettled if row.awaited and row.run_no == 0 and not self._is_here(row)]
+        return [row for row in self._core.log.unsettled() if self._is_left(row)]
+
+    def _is_left(self, row: Row) -> bool:
+        is_same = self._core.log.row(row.id) is row
+        return is_same and row.awaited and row.run_no == 0 and not self._is_here(row)
 
     async def _ended(self, row: Row) -> str:
         """How a page's run has ended, "" while it goes on: then an attempt of the page comes to some worker."""
