@@ -12,7 +12,6 @@ from typing import Any, Final
 from resolute.engine import SignalOutcome
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.large import referred, size_of
-from resolute.engines.embedded.pruned import missing
 from resolute.engines.embedded.retention import Selection
 from resolute.engines.embedded.socket import Handler, view_to_json
 from resolute.engines.embedded.views import view
@@ -88,8 +87,8 @@ def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
     async def result(run_id: str) -> JsonValue:
         run = await engine.result(run_id)
         row = await engine.core.store.find(run_id)
-        if row is None:
-            raise await missing(engine.core.store, run_id)
+        if row is None:  # it is on a server, or was pruned just now
+            return view_to_json(run)
         is_short = row.output is None or referred(row.output) is None or size_of(row.output) <= ANSWERED_CHARS
         return view_to_json(replace(view(row), output=run.output) if is_short else view(row))
 

@@ -22,7 +22,8 @@ from resolute.engines.embedded.memory import MemoryStore
 from resolute.engines.embedded.places import engine_of
 from resolute.engines.embedded.store import Store
 from resolute.engines.embedded.store_engine import StoreEngine, Taken
-from resolute.errors import StoreError, StoreOwned, StoreUnavailable
+from resolute.engines.temporal.address import TemporalAddress
+from resolute.errors import RunNotFound, StoreError, StoreOwned, StoreUnavailable
 from resolute.model.recipe import Flow, with_children
 from resolute.ports import Ports, open_providers, shared_ledger
 from resolute.postgres.address import PostgresAddress
@@ -36,6 +37,10 @@ SHORT_WAIT_S: Final = 2.0
 SETTLE_S: Final = 10.0
 #: How often a parked run is looked at, whether somebody has answered or ended it.
 REST_S: Final = 0.5
+#: How long a Temporal server is looked for.
+CONNECTS_IN: Final = timedelta(seconds=10)
+#: Attempts at the same time, of one run.
+ATTEMPTS: Final = 100
 #: How long running attempts may take when the command is stopped.
 GRACE: Final = timedelta(seconds=10)
 
@@ -47,6 +52,7 @@ class Once:
     Attributes:
         place: where the store is, None for one in memory.
         secrets: secret inputs by name; while they are needed they live in the memory of one process.
+        server: the Temporal server that runs it, and the name of its task queue; None for the embedded engine.
         job: what an owner needs to run the job itself, as `job_order` makes it; None for a flow that it knows by name.
         on_wait: called with who holds the store and is waited for.
         on_start: called once with the run's id, as soon as it is on disk.
@@ -60,6 +66,7 @@ class Once:
     providers: Sequence[Provider] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     job: Mapping[str, Any] | None = field(default=None, repr=False)
+    server: tuple[TemporalAddress, str] | None = None
     trigger: str = "command"
     on_wait: Callable[[object], None] = lambda holder: None
     on_start: Callable[[str], None] = lambda run_id: None
@@ -90,7 +97,7 @@ async def run_once(once: Once, ports: Ports) -> RunView:
             ports.secrets.remember(password)  # should it ever be in an error, it is not shown
     engine = engine_of(once.place, once.on_wait)
     while True:
-        found = await _ask(once, engine, started)
+        found = await _ask(once, engine, ports, started)
         if isinstance(found, RunView):
             return found
         try:
@@ -106,7 +113,7 @@ async def run_once(once: Once, ports: Ports) -> RunView:
         await _rest(engine, run, ports)
 
 
-async def _ask(once: Once, engine: StoreEngine, started: Callable[[str], None]) -> RunView | Taken:
+async def _ask(once: Once, engine: StoreEngine, ports: Ports, started: Callable[[str], None]) -> RunView | Taken:
     """What the owner makes of it; the store where there is none, or none any more."""
     params: dict[str, Any] = {"run_id": once.run_id}
     if once.job is None:
@@ -119,11 +126,23 @@ async def _ask(once: Once, engine: StoreEngine, started: Callable[[str], None]) 
         return found
     started(once.run_id)
     try:
-        return await engine.outcome(once.run_id)
+        return await _outcome(once, engine, ports)
     except asyncio.CancelledError:
         if once.secrets:
             await _cancel(engine, once.run_id)
         raise
+
+
+async def _outcome(once: Once, engine: StoreEngine, ports: Ports) -> RunView | Taken:
+    """The run as the owner has ended it, in the store or on its server."""
+    try:
+        return await engine.outcome(once.run_id)
+    except RunNotFound:
+        if once.server is None:
+            raise
+        from resolute.engines.temporal.runs import TemporalRuns  # whose flows run here needs no extra
+
+        return await TemporalRuns(*once.server, ports.secrets).result(once.run_id)
 
 
 async def _cancel(engine: StoreEngine, run_id: str) -> None:
@@ -141,23 +160,31 @@ async def _run_here(once: Once, ports: Ports, store: Store, started: Callable[[s
         ledger = shared_ledger(load_settings(environ=ports.environ).database, services.values(), ports.secrets)
         if ledger is not None:
             stack.push_async_callback(ledger.close)
-        engine = EmbeddedEngine(
-            store,
-            with_children([once.flow]),
-            clock=ports.clock,
-            randomness=ports.randomness,
-            secrets=ports.secrets,
-            providers={(provider.kind, provider.name): provider for provider in once.providers},
-            paging=services,
-            ledger=ledger,
-            threads=ports.threads,
-            environ=ports.environ,
-            drives_all=False,
-        )
+        options: dict[str, Any] = {
+            "clock": ports.clock,
+            "randomness": ports.randomness,
+            "secrets": ports.secrets,
+            "providers": {(provider.kind, provider.name): provider for provider in once.providers},
+            "paging": services,
+            "ledger": ledger,
+            "threads": ports.threads,
+            "environ": ports.environ,
+            "drives_all": False,
+        }
+        flows, host = with_children([once.flow]), None
+        if once.server is None:
+            engine = EmbeddedEngine(store, flows, **options)
+        else:
+            from resolute.engines.temporal.host import TemporalHost  # whose flows run here needs no extra
+
+            engine = host = TemporalHost(store, flows, **options)
+            await host.connect(*once.server, patience=CONNECTS_IN)
         if once.secrets:
             engine.core.run_secrets[once.run_id] = dict(once.secrets)  # so that opening it does not end this run
         await engine.open()
         stack.push_async_callback(engine.close, GRACE)
+        if host is not None:
+            await stack.enter_async_context(host.serving(ATTEMPTS, GRACE, asyncio.Event()))
         try:
             run = await _drive(once, engine, started)
         except asyncio.CancelledError:
@@ -174,7 +201,7 @@ async def _drive(once: Once, engine: EmbeddedEngine, started: Callable[[str], No
     started(run.id)
     if run.status == "failed" and once.secrets:
         run = await engine.resend(run.id, once.secrets)
-    if once.place is None or once.secrets:
+    if once.place is None or once.secrets or once.server is not None:
         return await engine.result(run.id)
     while True:
         run = await engine.driven(run.id)

@@ -261,6 +261,10 @@ class Worker:
             await engine.open()
             stack.push_async_callback(engine.close, self.config.grace, self._hurry)
             engine.retain(self.rule)
+            if host is not None:
+                await stack.enter_async_context(
+                    host.serving(self.config.max_concurrent, self.config.grace, self._hurry)
+                )
             if isinstance(place, PostgresAddress):
                 await _take_orders(place, handlers(engine, jobs), stack)
             elif place is not None and owner is not None:
@@ -268,10 +272,6 @@ class Worker:
                 await server.start()
                 stack.push_async_callback(server.stop)
                 owner.announce(str(server.path))
-            if host is not None:
-                await stack.enter_async_context(
-                    host.serving(self.config.max_concurrent, self.config.grace, self._hurry)
-                )
             operated = None if host is None else host.remote
             received = reception(engine, self.flows, self._webhooks_address, self.ports, self.config.grace)
             self.webhooks_url = await stack.enter_async_context(received)

@@ -10,6 +10,9 @@ import pytest
 
 from resolute.ledger.row import Row
 from tests.acceptance.command import Answer, Desk, Running
+from tests.temporal_server import TemporalServer, temporal_server
+
+__all__ = ["temporal_server"]
 
 pytestmark = pytest.mark.acceptance
 
@@ -37,9 +40,12 @@ idle = flow("idle").triggered_by(manual()).then(nothing()).build()
 """
 
 
-@pytest.fixture
-def desk(resolute: Desk) -> Desk:
-    """The document's job, with the key of a service in the environment."""
+@pytest.fixture(params=["embedded", pytest.param("temporal", marks=pytest.mark.ci_only)])
+def desk(resolute: Desk, request: pytest.FixtureRequest) -> Desk:
+    """The document's job, with the key of a service in the environment; only the setting of the engine differs."""
+    if request.param == "temporal":
+        server: TemporalServer = request.getfixturevalue("temporal_server")
+        resolute.environ["RESOLUTE_ENGINE"] = f"temporal://127.0.0.1:{server.port}/{server.namespace()}"
     resolute.write("jobs/incident.toml", JOB)
     resolute.environ |= {"SERVICE_KEY": resolute.key, "PAGERDUTY_API_KEY": resolute.pagerduty.api_key}
     return resolute

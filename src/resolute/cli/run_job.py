@@ -16,12 +16,13 @@ from resolute.calls import job_order
 from resolute.cli.inputs import read_input
 from resolute.cli.logs import set_up_logging
 from resolute.cli.options import Common
-from resolute.cli.project import run_to_end, settings
+from resolute.cli.project import need_temporal, run_to_end, settings
 from resolute.cli.terminal import note, pretty, print_json
 from resolute.clock import new_id
-from resolute.config import store_place
+from resolute.config import store_place, temporal_of
 from resolute.engine import RunView
 from resolute.engines.embedded.places import engine_of
+from resolute.engines.embedded.store import LedgerQuery
 from resolute.engines.embedded.store_engine import StoreEngine
 from resolute.errors import ConfigError, InputError, RunNotFound, StoreError
 from resolute.jobs import Call, Job, find_job, job_activity, prepare_call
@@ -85,6 +86,10 @@ def _run(common: Common, asked: JobCall, ports: Ports) -> int:
     providers = _providers(activity, wait)
     if asked.dry_run:
         return _show_plan(common, call, "" if asked.run_id is None else run_id, ports, providers)
+    address = temporal_of(found, None, ports.environ)
+    if address is not None:
+        need_temporal()
+    server = None if address is None else (address, found.task_queue)
     place = store_place(found.store, found.folder)
     engine = None if place is None else engine_of(place)
     once = Once(
@@ -94,6 +99,7 @@ def _run(common: Common, asked: JobCall, ports: Ports) -> int:
         call.input,
         providers=providers,
         secrets=call.secrets,
+        server=server,
         job=job_order(job, call, wait),
         trigger=call.flow.name,
         on_wait=lambda holder: note(f"waiting for {holder}, which is at work on the store"),
@@ -102,7 +108,7 @@ def _run(common: Common, asked: JobCall, ports: Ports) -> int:
     try:
         run = run_to_end(run_once(once, ports))
     except KeyboardInterrupt:
-        done = run_to_end(_finished(engine, run_id))
+        done = run_to_end(_finished(once, engine, ports))
         if done is None or done.status != "succeeded":
             raise
         run = done  # the answer came while it ended
@@ -135,12 +141,17 @@ def _tell_start(job: Job, run_id: str) -> None:
         note(f'run {run_id} of the job "{job.name}"; with --run-id {run_id} it can be repeated safely')
 
 
-async def _finished(engine: StoreEngine | None, run_id: str) -> RunView | None:
+async def _finished(once: Once, engine: StoreEngine | None, ports: Ports) -> RunView | None:
     """The run, if it was written down and has finished."""
-    if engine is None:
-        return None
     with suppress(RunNotFound, StoreError):
-        run = await engine.get(run_id)
+        if once.server is not None:
+            from resolute.engines.temporal.runs import TemporalRuns  # whose jobs run here needs no extra
+
+            run = await TemporalRuns(*once.server, ports.secrets).ended(once.run_id)
+        elif engine is not None:
+            run = await engine.get(once.run_id)
+        else:
+            return None
         return run if run.is_finished else None
     return None
 
@@ -149,9 +160,8 @@ async def _row_of(engine: StoreEngine | None, run: RunView) -> Row | None:
     """The job's row in the incident log."""
     if engine is None:
         return None
-    nodes = (await engine.get(run.id)).nodes
-    ids = [node.log_id for node in nodes if node.log_id is not None]
-    return await engine.reader.ledger_row(ids[-1]) if ids else None
+    rows = await engine.reader.ledger(LedgerQuery(run_id=run.id))
+    return rows[0] if rows else None
 
 
 def _answer(run: RunView, call: Call, row: Row | None) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from resolute.engine import Engine
 from resolute.engines.embedded.engine import EmbeddedEngine
-from resolute.engines.temporal import attempts, host, pages, port
+from resolute.engines.temporal import attempts, pages, port, serving
 from resolute.engines.temporal.address import TemporalAddress
 from resolute.engines.temporal.host import TemporalHost
 from tests.contract.engine.machines import MemoryMachine
@@ -88,5 +88,5 @@ class TemporalMachine(MemoryMachine):
 def hurry(patch: pytest.MonkeyPatch) -> None:
     """Let what a kill has cut be attempted again after 2 s instead of 10: a test waits in real time."""
     patch.setattr(port, "LOST_AFTER", timedelta(seconds=2))
-    for module in (attempts, host, pages):
+    for module in (attempts, pages, serving):
         patch.setattr(module, "BEAT_S", 0.4)

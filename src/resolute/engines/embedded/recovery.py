@@ -22,6 +22,9 @@ async def end_interrupted(core: Core) -> None:
     for row in core.log.unsettled():
         if not row.key_secret.startswith(IN_MEMORY) or row.run_id in core.run_secrets:
             continue
+        if not row.run_no:  # its run is on a server, which ends it by itself
+            await core.store.commit([core.log.interrupt(row.id)])
+            continue
         run, entries = await core.store.load(row.run_no)
         now, reason = core.clock.now(), "interrupted: the process that held its key ended"
         batch: list[Op] = [core.log.interrupt(row.id)]

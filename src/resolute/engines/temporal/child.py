@@ -134,4 +134,6 @@ def memo_of(order: RunOrder, flow: Flow | None) -> dict[str, Any]:
         found |= {"fingerprint": flow.fingerprint, "has_undo": flow.has_undo}
     if order.goes_on is not None:
         found["retries"] = order.goes_on.row.retries + order.is_retry
+    elif order.retries:
+        found["retries"] = order.retries
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -41,7 +41,7 @@ from resolute.engines.embedded.request import (
 from resolute.engines.embedded.socket import view_from_json
 from resolute.engines.embedded.store import Entry
 from resolute.engines.temporal.child import memo_of
-from resolute.engines.temporal.order import CANCEL, RUN_FAILED, SHOW, RunOrder, Standing
+from resolute.engines.temporal.order import CANCEL, OWN_QUEUE, RUN_FAILED, SHOW, RunOrder, Standing
 from resolute.engines.temporal.parked import not_walked, parked
 from resolute.engines.temporal.views import QUERY, STATUS, STUCK_AFTER, execution_view, standing_view, with_pending
 from resolute.errors import EngineError, ReplayMismatch, RunConflict, StoreDamaged, StoreUnavailable
@@ -96,6 +96,11 @@ class TemporalEngine:
         """The flows that are known here."""
         return list(self._flows.values())
 
+    def beside(self, suffix: str, flow: Flow) -> TemporalEngine:
+        """The engine of another task queue, whose name begins like this one's."""
+        queue = self.task_queue + suffix
+        return TemporalEngine(self.client, queue, clock=self._clock, randomness=self._randomness, flows=[flow])
+
     # Starting
 
     async def start(
@@ -107,12 +112,18 @@ class TemporalEngine:
         trigger: str = "client",
         scheduled_at: datetime | None = None,
         after: str = "",
+        secret_digests: Mapping[str, str] | None = None,
+        limit: timedelta | None = None,
+        again: bool = False,
     ) -> RunView:
         """A run that the server has: a new one, or the one that has this id already.
 
         Args:
             scheduled_at: the tick that starts it.
             after: id of a run that has to end before this one begins.
+            secret_digests: the digests of its secret inputs by name.
+            limit: when the server itself ends it.
+            again: begin one anew that has failed.
 
         Raises:
             RunConflict: the id belongs to a run of another flow or input.
@@ -126,10 +137,12 @@ class TemporalEngine:
         name = run_id or new_id(self._clock, self._randomness)
         if flow != NOTICE_FLOW:  # in that of a notice stands the one of another run
             check_run_id(name)
-        digest = input_digest(flow, input)
+        digest = input_digest(flow, input, secret_digests)
+        retries = (await self.look(name)).retries + 1 if again else 0
+        policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
         given: JsonValue = input if recipe is None else from_text(input_text(recipe, input))
         now = self._clock.now()
-        order = RunOrder(given, trigger, digest, scheduled_at, now, after)
+        order = RunOrder(given, trigger, digest, scheduled_at, now, after, retries=retries)
         with _asked(name):
             try:
                 handle = await self.client.start_workflow(
@@ -137,7 +150,8 @@ class TemporalEngine:
                     order.to_json(),
                     id=name,
                     task_queue=self.task_queue,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_reuse_policy=policy,
+                    execution_timeout=limit,
                     memo=memo_of(order, recipe),
                 )
             except WorkflowAlreadyStartedError:
@@ -251,7 +265,7 @@ class TemporalEngine:
 
     async def unfinished(self) -> list[WorkflowExecution]:
         """The executions that have not ended, of whatever flow."""
-        where = f'{self._ours} AND ExecutionStatus = "Running"'
+        where = f'TaskQueue = {_quoted(self.task_queue)} AND ExecutionStatus = "Running"'
         with _asked(""):
             return [execution async for execution in self.client.list_workflows(where)]
 
@@ -277,7 +291,8 @@ class TemporalEngine:
 
     @property
     def _ours(self) -> str:
-        return f"TaskQueue = {_quoted(self.task_queue)}"
+        own = self.task_queue + OWN_QUEUE
+        return f"(TaskQueue = {_quoted(self.task_queue)} OR TaskQueue STARTS_WITH {_quoted(own)})"
 
     async def _listed(self, run: RunView) -> RunView:
         """A run of a list; one that has not ended says itself what it waits for."""
@@ -361,6 +376,11 @@ class TemporalEngine:
             run = execution_view(found, await found.memo())
             if run.status == "running" and await self._is_parked(handle, found):  # it goes on by itself when it can
                 return await self.get(run_id)
+            if OWN_QUEUE in found.task_queue:
+                raise EngineError(
+                    f'The secrets of run "{run_id}" lived in the process that started it. Start it there again: '
+                    f"resolute run --job ... --run-id {run_id}"
+                )
             stood = await _stood(handle) if run.status == "failed" else None
             if stood is None:
                 hint = "Start it anew with another id." if run.is_finished else "It is not over yet."

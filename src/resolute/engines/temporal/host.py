@@ -8,28 +8,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from resolute.engine import FINISHED, RunView
 from resolute.engines.embedded.driver import CHILD_OF
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.schedules import tick_run_id
-from resolute.engines.embedded.store import Op, PutMemory, PutTick
+from resolute.engines.embedded.store import LedgerQuery, Op, PutMemory, PutTick
 from resolute.engines.temporal.activities import Activities
 from resolute.engines.temporal.address import TemporalAddress
-from resolute.engines.temporal.attempts import BEAT_S
 from resolute.engines.temporal.connection import connect
 from resolute.engines.temporal.engine import TemporalEngine
 from resolute.engines.temporal.notices import RemoteNotices
-from resolute.engines.temporal.order import PAGES
+from resolute.engines.temporal.own_runs import Order, OwnRuns
 from resolute.engines.temporal.payloads import data_converter
+from resolute.engines.temporal.serving import Service, serving
 from resolute.engines.temporal.values import StoreValues, Values
 from resolute.engines.temporal.witness import Witness, closed
-from resolute.engines.temporal.workflow import FlowsOf, RunWorkflow
 from resolute.errors import EngineError, RunNotFound, StoreUnavailable
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import from_text, to_text
@@ -42,10 +40,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("resolute.temporal")
 
-#: A worker that was killed keeps its runs for no longer than this; then another one walks them from the top.
-STICKY: Final = timedelta(seconds=1)
-#: Pages at the same time, beside all attempts: most of them only wait for the one before them.
-PAGES_HERE: Final = 1000
+#: How often a page is looked at that is on its way, in seconds; and how long its run may take to end after it.
+PAGE_CHECK_S: Final = 0.05
+SETTLED_IN: Final = timedelta(seconds=3)
+#: How long a cancelled run is waited for.
+CANCELLED_IN: Final = timedelta(seconds=10)
 #: When a tick is tried again that the server could not be told of, in seconds.
 TICK_AGAIN_S: Final = 5.0
 #: The memory in which stands the latest run of each schedule; no flow has such a name.
@@ -58,6 +57,7 @@ class TemporalHost(EmbeddedEngine):
     """Owns the store of a worker whose flows run on Temporal."""
 
     _remote: TemporalEngine | None = None
+    _own: OwnRuns
     _values: Values
     _shared: PostgresValues | None = None
 
@@ -73,16 +73,18 @@ class TemporalHost(EmbeddedEngine):
         task_queue: str,
         gives_up: Callable[[], bool] = lambda: False,
         *,
+        patience: timedelta | None = None,
         database: PostgresAddress | None = None,
     ) -> None:
-        """Find the server, however long that takes.
+        """Find the server.
 
         Args:
+            patience: for how long it is looked for, None for ever.
             database: what several workers share; without it all stays in this worker's store.
 
         Raises:
             ConfigError: it refuses us.
-            StoreUnavailable: `gives_up` said so.
+            StoreUnavailable: it did not answer in time, or `gives_up` said so.
         """
         core = self.core
         self._values = StoreValues(core)
@@ -94,68 +96,44 @@ class TemporalHost(EmbeddedEngine):
             address,
             data_converter(core.secrets, self._values.keep, self._values.read),
             core.secrets,
-            patience=None,
-            warns=True,
+            patience=patience,
+            warns=self.drives_all,
             gives_up=gives_up,
         )
         flows = core.flows.values()
         self._remote = TemporalEngine(
             client, task_queue, clock=core.clock, randomness=core.randomness, flows=list(flows)
         )
+        self._own = OwnRuns(core, self._remote)
 
     @asynccontextmanager
     async def serving(self, max_concurrent: int, grace: timedelta, hurry: asyncio.Event) -> AsyncIterator[None]:
-        """Work for the task queue until left; then give running attempts their grace."""
+        """Work for the task queue until left; then give running attempts their grace.
+
+        A host that drives only what it started works for its own runs alone.
+        """
         core, remote = self.core, self.remote
         witness = Witness(core, lambda run_id, execution: closed(remote.client, run_id, execution))
         notices = None if self.notices is None else RemoteNotices(self.notices, remote)
         activities = Activities(core, self._values, self._look, None if notices is None else notices.tell)
-        limits: dict[str, Any] = {
-            "activities": activities.all,
-            "graceful_shutdown_timeout": grace,
-            "max_heartbeat_throttle_interval": timedelta(seconds=BEAT_S),
-            "default_heartbeat_throttle_interval": timedelta(seconds=BEAT_S),
-        }
-        worker = Worker(
-            self.remote.client,
-            task_queue=self.remote.task_queue,
-            workflows=[RunWorkflow],
-            interceptors=[FlowsOf(dict(core.flows), witness if core.hooks else None)],
-            # Flows would have to be let through Temporal's sandbox with all that they import, which leaves nothing of
-            # it; that predicates are pure is held by replays instead.
-            workflow_runner=UnsandboxedWorkflowRunner(),
-            max_concurrent_activities=max_concurrent,
-            max_concurrent_local_activities=max_concurrent,
-            sticky_queue_schedule_to_start_timeout=STICKY,
-            **limits,
+        service = self._own.service = Service(
+            client=remote.client,
+            activities=activities,
+            witness=witness if core.hooks else None,
+            broke=self._driver.broke,
+            max_concurrent=max_concurrent,
+            grace=grace,
+            hurry=hurry,
         )
-        pages = Worker(
-            self.remote.client,
-            task_queue=self.remote.task_queue + PAGES,
-            max_concurrent_activities=PAGES_HERE,
-            **limits,
-        )
-        workers = [worker, pages]
-        running = {asyncio.create_task(each.run()) for each in workers}
-        for task in running:
-            task.add_done_callback(self._ended)
-        self._timers.run(activities.left_pages.run())
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(witness.close)
+            if self.drives_all:
+                self._timers.run(activities.left_pages.run())
+                await stack.enter_async_context(serving(service, remote.task_queue, dict(core.flows)))
+            stack.push_async_callback(self._own.close)
             if notices is not None:
                 self._timers.run(notices.watch())
             yield
-        finally:
-            stopping = asyncio.gather(*(each.shutdown() for each in workers), *running, return_exceptions=True)
-            hurried = asyncio.create_task(hurry.wait())
-            ends: list[asyncio.Future[Any]] = [stopping, hurried]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            hurried.cancel()
-            await witness.close()
-
-    def _ended(self, running: asyncio.Task[None]) -> None:
-        error = None if running.cancelled() else running.exception()
-        if error is not None:
-            self._driver.broke(error)
 
     async def close(self, grace: timedelta = timedelta(seconds=10), hurry: asyncio.Event | None = None) -> None:
         try:
@@ -185,13 +163,60 @@ class TemporalHost(EmbeddedEngine):
         also: Sequence[Op] = (),
         after_no: int = 0,
     ) -> RunView:
-        """A run of the store itself: of a job, or the child of one that the embedded engine had begun."""
+        """A run that this process does alone, such as that of a job; or one of the store itself.
+
+        The store's own are the children of runs that the embedded engine had begun, and repeats of those.
+        """
+        recipe = self.core.flows.get(flow)
+        if secrets is not None and run_id and recipe is not None and await self._is_remote(run_id):
+            return await self._own.start(Order(recipe, input, run_id, trigger, secrets))
         if flow in {known.name for known in self.remote.flows} and not trigger.startswith(CHILD_OF):
             raise EngineError(
                 f'The worker of this store runs "{flow}" on Temporal. Set RESOLUTE_ENGINE to the address of its server.'
             )
         more: dict[str, Any] = {"scheduled_at": scheduled_at, "also": also, "after_no": after_no}
         return await super().start(flow, input, run_id=run_id, trigger=trigger, secrets=secrets, **more)
+
+    async def resend(self, run_id: str, secrets: Mapping[str, str]) -> RunView:
+        if not await self._is_remote(run_id):
+            return await super().resend(run_id, secrets)
+        rows = await self.core.store.ledger(LedgerQuery(run_id=run_id))
+        order = self._own.failed.pop(run_id, None)
+        if order is None or not any(row.status in ("undelivered", "accepted") for row in rows):
+            return await self.remote.ended(run_id)
+        return await self._own.start(replace(order, secrets=secrets), again=True)
+
+    async def _is_remote(self, run_id: str) -> bool:
+        """Whether the store has no run of this id."""
+        return await self.core.store.known(run_id) is None
+
+    async def get(self, run_id: str) -> RunView:
+        return await (self.remote.get(run_id) if await self._is_remote(run_id) else super().get(run_id))
+
+    async def result(self, run_id: str, timeout: timedelta | None = None) -> RunView:
+        if await self._is_remote(run_id):
+            return await self.remote.result(run_id, timeout)
+        return await super().result(run_id, timeout)
+
+    async def cancel(self, run_id: str, *, by: str = "", reason: str = "") -> RunView:
+        if await self._is_remote(run_id):
+            await self.remote.cancel(run_id, by=by, reason=reason)
+            with suppress(TimeoutError):  # a page on its way settles first
+                await self.remote.result(run_id, CANCELLED_IN)
+            return await self.remote.get(run_id)
+        return await super().cancel(run_id, by=by, reason=reason)
+
+    async def settle_page(self, run_id: str) -> None:
+        if not await self._is_remote(run_id):
+            await super().settle_page(run_id)
+            return
+        log, is_sent = self.core.log, False
+        while any(log.is_at_work(row.id) for row in log.unsettled() if row.run_id == run_id):
+            is_sent = True
+            await asyncio.sleep(PAGE_CHECK_S)
+        if is_sent:
+            with suppress(TimeoutError):
+                await self.remote.result(run_id, SETTLED_IN)
 
     async def tell(self, flow: str, input: JsonValue, *, run_id: str, trigger: str) -> RunView:
         return await _patiently(

@@ -29,6 +29,8 @@ AWAIT_RUN: Final = "resolute await run"
 TELL: Final = "resolute tell failure"
 #: What the task queue for pages, and for our own short questions, has behind the name of its worker's.
 PAGES: Final = "~pages"
+#: What that of a run has behind it for which only the process works that holds its secrets; its id follows.
+OWN_QUEUE: Final = "~run "
 
 #: Fields of runs and entries that hold a time.
 _TIMES: Final = frozenset({"created_at", "ready_at", "due_at", "finished_at", "deadline_at", "scheduled_at"})
@@ -66,6 +68,7 @@ class RunOrder:
         after: id of the run that has to end before this one begins, "" for none.
         goes_on: how the run stood when an earlier execution ended, None for a new run.
         is_retry: whether that had failed and is taken up again, or was only continued.
+        retries: how often a run that begins anew was begun before.
     """
 
     input: JsonValue = None
@@ -76,6 +79,7 @@ class RunOrder:
     after: str = ""
     goes_on: Standing | None = None
     is_retry: bool = False
+    retries: int = 0
 
     def to_json(self) -> JsonValue:
         found: dict[str, JsonValue] = {
@@ -86,6 +90,8 @@ class RunOrder:
             "created_at": None if self.created_at is None else self.created_at.isoformat(),
             "after": self.after,
         }
+        if self.retries:
+            found["retries"] = self.retries
         if self.goes_on is not None:
             found |= {"goes_on": self.goes_on.to_json(), "is_retry": self.is_retry}
         return found
@@ -104,6 +110,7 @@ class RunOrder:
             after=str(given.get("after", "")),
             goes_on=None if stood is None else Standing.from_json(stood),
             is_retry=bool(given.get("is_retry", False)),
+            retries=int(given.get("retries", 0)),
         )
 
 

@@ -112,6 +112,10 @@ class TemporalRuns:
     async def get(self, run_id: str) -> RunView:
         return await (await self.engine()).get(run_id)
 
+    async def ended(self, run_id: str) -> RunView:
+        """The run, with what it came to if it has ended; it is not waited for."""
+        return await (await self.engine()).ended(run_id)
+
     async def look(self, run_id: str) -> RunView:
         """The run with its journal."""
         return await self.get(run_id)

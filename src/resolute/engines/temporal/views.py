@@ -46,6 +46,8 @@ def execution_view(found: WorkflowExecution, memo: Mapping[str, Any]) -> RunView
     error = str(memo.get("error", ""))
     if not error and found.status is WorkflowExecutionStatus.TERMINATED:
         error = "terminated on the Temporal server"
+    if not error and found.status is WorkflowExecutionStatus.TIMED_OUT:
+        error = "interrupted: the process that worked for it ended"
     return RunView(
         id=found.id,
         flow=found.workflow_type,

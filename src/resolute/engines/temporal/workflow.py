@@ -297,6 +297,7 @@ def _new(flow: Flow, order: RunOrder, text: str) -> Standing:
         scheduled_at=order.scheduled_at,
         deadline_at=_deadline(flow, now),
         has_undo=flow.has_undo,
+        retries=order.retries,
     )
     return Standing(row, [])
 
