@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import traceback
@@ -123,6 +122,8 @@ def _leave(code: int) -> NoReturn:
 
     Python would abort then (SIGABRT), after the command has done its work.
     """
+    import logging  # which --help does without
+
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # who read our output has had enough
