@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.ci_only, pytest.mark.timeout(3
 
 FAULTS: Final = {"503": 0.1, "cut_before": 0.06, "apply_then_cut": 0.08, "429": 0.04}
 RUNS: Final = 500
-KILLS: Final = 8
+KILLS: Final = 6
 
 
 def test_every_run_pages_once_however_often_a_worker_is_killed(fleet: Fleet, postgres: PostgresServer) -> None:
