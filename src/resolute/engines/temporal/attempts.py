@@ -53,18 +53,22 @@ class Said:
         attempt: number of the latest attempt; failures: attempts that failed by themselves.
         turn: until when the rate limit lets none begin, "" for no wait.
         details: JSON text of what the activity said last with `heartbeat(details)`.
+        server: the server's own number of the attempt that says this; those between it and the next one were lost
+            before they could say anything.
     """
 
     attempt: int = 0
     failures: int = 0
     turn: str = ""
     details: str = ""
+    server: int = 0
 
     @staticmethod
     def before(order: Mapping[str, Any]) -> Said:
         """What the attempts before this one have said."""
-        found = activity.info().heartbeat_details
-        return Said(**found[0]) if found else Said(attempt=order.get("attempts_before", 0))
+        info = activity.info()
+        said = Said(**info.heartbeat_details[0]) if info.heartbeat_details else Said(order.get("attempts_before", 0))
+        return replace(said, attempt=said.attempt + info.attempt - 1 - said.server, server=info.attempt)
 
     def say(self) -> None:
         activity.heartbeat(asdict(self))
@@ -72,6 +76,8 @@ class Said:
 
 class Beats:
     """Says that an attempt lives for as long as it runs; `beat` may be called from any thread.
+
+    Most attempts take less time than one beat, and each that is said costs a tenth of a short attempt.
 
     Attributes:
         timeout: how long the activity itself may be silent, None for ever.
@@ -103,14 +109,15 @@ class Beats:
 
     async def _go_on(self) -> None:
         while True:
-            self.said.say()
             await asyncio.sleep(BEAT_S)
+            self.said.say()
 
-    async def end(self) -> None:
-        """The attempt is over: what it said last is said."""
+    async def end(self, *, is_last: bool) -> None:
+        """The attempt is over: what it said last is said, unless it is the last one."""
         await asyncio.sleep(0)  # a beat from a thread may be on its way
         self._task.cancel()
-        self.said.say()
+        if not is_last:
+            self.said.say()
 
 
 async def work(core: Core, values: Values, flow: Flow, node: Node[Any], order: Mapping[str, Any]) -> JsonValue:
@@ -121,13 +128,15 @@ async def work(core: Core, values: Values, flow: Flow, node: Node[Any], order: M
     core.hooks.tell([attempt_event(core, "attempt_started", flow.name, node, said.attempt)])
     beats = Beats(core, said, node.heartbeat)
     memory = Memory(await _memory_of(values, flow))
+    is_done = False
     try:
         value = await _attempt(core, flow, node, order, said, memory, beats)
         text, _ = encode_output(value, node.activity.output_adapter, node.activity.name)
+        is_done = True
     except Exception as error:  # an activity may raise anything; it is the attempt's failure and is recorded
         raise await _failed(core, node, order, beats, error) from None
     finally:
-        await beats.end()
+        await beats.end(is_last=is_done)
     found: dict[str, JsonValue] = {"output": from_text(core.secrets.scrub_json(text)), "attempt": said.attempt}
     if beats.said.details:
         found["heartbeat"] = beats.said.details

@@ -55,8 +55,8 @@ log = logging.getLogger("resolute.temporal")
 ANSWER_IN: Final = timedelta(seconds=3)
 #: How long a cancelled run without anything to undo is waited for.
 END_IN_S: Final = 5.0
-#: How often a run that is waited for is looked at, whether it is stuck.
-LOOK_S: Final = 2.0
+#: When a run that is waited for is looked at, whether it is stuck: first after so long, then ever more seldom.
+FIRST_LOOK_S, LONGEST_LOOK_S = 1.0, 15.0
 #: What the server answers when it cannot be reached, or not now.
 _AWAY: Final = frozenset(
     {
@@ -318,15 +318,13 @@ class TemporalEngine:
     async def _over(self, run_id: str) -> None:
         """Return when the run has ended, or is stuck."""
         handle = self.client.get_workflow_handle(run_id)
-        found = await handle.describe()
-        if found.status is not WorkflowExecutionStatus.RUNNING:
-            return
-        ended = asyncio.create_task(handle.result())
+        ended, look_s = asyncio.create_task(handle.result()), FIRST_LOOK_S
         try:
             while True:
-                await asyncio.wait({ended}, timeout=LOOK_S)
+                await asyncio.wait({ended}, timeout=look_s)
                 if ended.done() or _is_stuck(await handle.describe()):
                     break
+                look_s = min(2 * look_s, LONGEST_LOOK_S)
             if ended.done():
                 with suppress(WorkflowFailureError, StoreDamaged):  # who needs what it came to asks for it
                     ended.result()
