@@ -101,9 +101,15 @@ HELD: Final = frozenset(
         "test_a_run_that_waits_for_room_is_cancelled",
         "test_a_page_in_flight_settles_before_its_run_ends",
         "test_the_failure_node_does_not_run_for_a_cancelled_run",
+        "test_a_run_that_is_cancelled_while_no_worker_runs_is_undone_by_the_next",
+        "test_every_branch_of_a_cancelled_run_stops",
+        "test_a_cancel_that_has_returned_survives_a_kill",
         "test_a_run_that_nobody_knows_cannot_be_cancelled_or_retried",
         # promise_09_retry
         "test_a_retry_goes_on_from_the_failed_node",
+        "test_a_retry_that_has_returned_survives_a_kill",
+        "test_only_the_branches_that_failed_go_on",
+        "test_a_failure_that_a_fallback_has_mended_is_not_retried",
         "test_a_retry_may_fail_again_and_be_retried_again",
         "test_a_page_is_sent_again_under_its_key_and_row",
         "test_a_loop_that_has_ended_goes_on_when_it_may",
@@ -118,6 +124,9 @@ HELD: Final = frozenset(
         "test_a_result_that_could_not_be_made_is_made_again",
         "test_two_retries_at_once_take_the_run_up_once",
         "test_a_retry_is_refused_once_undo_has_begun",
+        # promise_11_failure_notice
+        "test_a_failed_run_is_told_with_all_that_went_wrong",
+        "test_whatever_an_error_says_it_is_told",
         # promise_11_faults_of_authors
         "test_what_was_done_is_undone_when_a_predicate_raises",
         "test_a_predicate_that_raises_for_an_item_fails_that_item",
@@ -125,6 +134,10 @@ HELD: Final = frozenset(
         "test_an_error_that_a_failure_node_raises_does_not_hide_the_first",
         "test_an_activity_that_raises_more_than_an_error_fails_alone",
         "test_a_hook_that_takes_its_time_does_not_hold_up_the_run",
+        "test_hooks_are_told_what_is_on_disk",
+        "test_hooks_are_told_that_a_run_waits",
+        "test_a_hook_that_raises_changes_nothing",
+        "test_what_an_author_got_wrong_fails_the_run_and_names_the_place",
         "test_one_run_knows_nothing_of_the_failure_of_another",
         # promise_12_stop
         "test_a_worker_without_work_stops_at_once",
