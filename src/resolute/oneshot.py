@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from resolute.config import load_settings
+from resolute.config import database_place, load_settings
 from resolute.engine import FINISHED, RunView
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.memory import MemoryStore
@@ -177,8 +177,9 @@ async def _run_here(once: Once, ports: Ports, store: Store, started: Callable[[s
         else:
             from resolute.engines.temporal.host import TemporalHost  # whose flows run here needs no extra
 
+            database = database_place(load_settings(environ=ports.environ).database)
             engine = host = TemporalHost(store, flows, **options)
-            await host.connect(*once.server, patience=CONNECTS_IN)
+            await host.connect(*once.server, database=database, patience=CONNECTS_IN)
         if once.secrets:
             engine.core.run_secrets[once.run_id] = dict(once.secrets)  # so that opening it does not end this run
         await engine.open()
