@@ -250,6 +250,11 @@ def postponed(text: str, wait: timedelta) -> ApplicationError:
     return _again(POSTPONED, text, wait)
 
 
+def cut_short() -> ApplicationError:
+    """No failure either: the worker ends, and another one makes the attempt again."""
+    return ApplicationError("its worker ends", type=POSTPONED, category=TOLD)
+
+
 def _again(kind: str, text: str, wait: timedelta, **told: int) -> ApplicationError:
     return ApplicationError(printable(text), told, type=kind, next_retry_delay=max(wait, LEAST_WAIT), category=TOLD)
 

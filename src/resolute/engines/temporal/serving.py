@@ -23,6 +23,8 @@ from resolute.model.recipe import Flow
 STICKY: Final = timedelta(seconds=1)
 #: Pages at the same time, beside all attempts: most of them only wait for the one before them.
 PAGES_HERE: Final = 1000
+#: How long a worker that is in a hurry takes to tell the server which attempts it has cut.
+HURRIED: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,11 @@ class Service:
 
 @asynccontextmanager
 async def serving(service: Service, task_queue: str, flows: Mapping[str, Flow]) -> AsyncIterator[None]:
-    """Work for the task queue until left; then give running attempts their grace."""
+    """Work for the task queue until left; then give running attempts their grace, unless there is a hurry."""
+    cut = service.activities.cut_for(task_queue, task_queue + PAGES)
     limits: dict[str, Any] = {
         "activities": service.activities.all,
-        "graceful_shutdown_timeout": service.grace,
+        "graceful_shutdown_timeout": service.grace + HURRIED,  # for what does not heed us
         "max_heartbeat_throttle_interval": timedelta(seconds=BEAT_S),
         "default_heartbeat_throttle_interval": timedelta(seconds=BEAT_S),
     }
@@ -83,5 +86,8 @@ async def serving(service: Service, task_queue: str, flows: Mapping[str, Flow]) 
         stopping = asyncio.gather(*(each.shutdown() for each in workers), *running, return_exceptions=True)
         hurried = asyncio.create_task(service.hurry.wait())
         ends: list[asyncio.Future[Any]] = [stopping, hurried]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, timeout=service.grace.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        patience = HURRIED.total_seconds() if hurried.done() else None
+        cut.set()
+        await asyncio.wait([stopping], timeout=patience)
         hurried.cancel()
