@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -89,12 +90,13 @@ class Beats:
         self._core = core
         self._loop = asyncio.get_running_loop()
         self._last_s = self._loop.time()
+        self._context = copy_context()  # in which the SDK knows whose heartbeat it is
         self._task = asyncio.create_task(self._go_on())
 
     def beat(self, details: Any = None) -> None:
         """Note that the activity lives; `details` are handed to the next attempt."""
         text = None if details is None else self._core.secrets.scrub_json(to_text(to_plain(details)))
-        self._loop.call_soon_threadsafe(self._arrived, text)
+        self._loop.call_soon_threadsafe(self._arrived, text, context=self._context)
 
     def silent_s(self) -> float | None:
         """Seconds left until the activity has been silent for too long; None when it may be."""
@@ -106,6 +108,7 @@ class Beats:
         self._last_s = self._loop.time()
         if text is not None and not self._task.done():
             self.said = replace(self.said, details=text)
+            self.said.say()
 
     async def _go_on(self) -> None:
         while True:

@@ -89,7 +89,7 @@ async def _ended(parent: Parent, entry: Entry, run_id: str) -> tuple[str, Any]:
     if not handle.done():
         why = parent.row.stop_reason or f"its parent {parent.run_id} ended"
         try:
-            await handle.signal(CANCEL, {"why": why})
+            await handle.signal(CANCEL, {"why": f"cancelled: {why}"})
         except FailureError:  # it has ended meanwhile
             workflow.logger.debug("the child %s had ended", run_id)
         handle.cancel()

@@ -87,7 +87,7 @@ def _with(node: NodeView, info: PendingActivityInfo, read: Any) -> NodeView:
     said = read(info.heartbeat_details.payloads[0]) if info.heartbeat_details.payloads else {}
     # The server counts the attempt that is under way, or the next one; some may have been lost before they said a word.
     unsaid = info.attempt - int(said.get("server", 0)) - (info.state == 1)
-    attempt = max(1, int(said.get("attempt", 0)) + unsaid)
+    attempt = max(0 if said.get("turn") else 1, int(said.get("attempt", 0)) + unsaid)
     details = said.get("details", "")
     error = info.last_failure.message if info.HasField("last_failure") else ""
     waits = info.state == 1 and info.HasField("last_failure")  # scheduled: not begun
