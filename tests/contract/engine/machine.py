@@ -35,18 +35,21 @@ class Machine(ABC):
     """One computer.
 
     Attributes:
+        begins_at: its wall time when the test begins.
         clock: its wall clock, which a test may set forward or back.
         pagerduty: the account that all pages go to; it has its own clock.
         book: what activities were called with.
         environ: the environment of its workers.
+        pauses_s: how often it looks whether what is waited for has come: at first, how much less each time, at last.
     """
 
-    begins_at: datetime = START
+    pauses_s = 0.001, 1.1, 1.0
 
-    def __init__(self, loop: PatientLoop) -> None:
+    def __init__(self, loop: PatientLoop, begins_at: datetime = START) -> None:
         self.loop = loop
-        self.clock = VirtualClock(loop, self.begins_at)
-        true_time = VirtualClock(loop, self.begins_at)
+        self.begins_at = begins_at
+        self.clock = VirtualClock(loop, begins_at)
+        true_time = VirtualClock(loop, begins_at)
         self.pagerduty = PagerDutySimulator(true_time, randomness=random.Random(1))
         self.book = Book(self.clock)
         self.environ = {
@@ -185,11 +188,11 @@ class Machine(ABC):
 
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         """Let time pass until this holds, two hours at most."""
-        ends_s, pause_s = self.loop.time() + 7200, 0.001
+        ends_s, (pause_s, growth, longest_s) = self.loop.time() + 7200, self.pauses_s
         while not await holds():
             assert self.loop.time() < ends_s, "that does not come"
             await asyncio.sleep(pause_s)
-            pause_s = min(1.1 * pause_s, 1.0)
+            pause_s = min(growth * pause_s, longest_s)
 
     async def called(self, key: str, times: int = 1) -> None:
         """Let time pass until a node was attempted so often."""

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from resolute.engines.embedded.memory import MemoryStore, Tables
 from resolute.engines.embedded.sqlite.store import SqliteStore
 from resolute.engines.embedded.store import Op, Store
 from resolute.errors import StoreBroken
+from resolute.testing.virtual_time import START
 from tests.contract.engine.machine import Machine
 from tests.contract.engine.patient_loop import PatientLoop
 
@@ -22,15 +23,28 @@ if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
 
+class BreakableStore(MemoryStore):
+    """A `MemoryStore` whose disk may break."""
+
+    is_broken = False
+
+    async def commit(self, batch: Sequence[Op]) -> None:
+        if self.is_broken:
+            raise StoreBroken("The disk is broken.")
+        await super().commit(batch)
+
+
 class MemoryMachine(Machine):
     """A machine whose disk is in memory, and takes a millisecond for each batch."""
 
-    def __init__(self, loop: PatientLoop) -> None:
-        super().__init__(loop)
+    store_type = BreakableStore
+
+    def __init__(self, loop: PatientLoop, begins_at: datetime = START) -> None:
+        super().__init__(loop, begins_at)
         loop.is_busy = lambda: self.threads.are_busy
         self._tables = Tables()
         self._free_at_s = 0.0
-        self._store = BreakableStore(self._tables, delay=self._delay)
+        self._store = self.store_type(self._tables, delay=self._delay)
 
     def _delay(self, batch: Sequence[Op]) -> float:
         return max(0.001, self._free_at_s - self.loop.time())
@@ -40,7 +54,7 @@ class MemoryMachine(Machine):
         return self._store
 
     def _new_store(self) -> Store:
-        self._store = BreakableStore(self._tables, delay=self._delay)
+        self._store = self.store_type(self._tables, delay=self._delay)
         return self._store
 
     def _cut(self) -> None:
@@ -58,17 +72,6 @@ class MemoryMachine(Machine):
 
     def hold_disk(self, **time: float) -> None:
         self._free_at_s = self.loop.time() + timedelta(**time).total_seconds()
-
-
-class BreakableStore(MemoryStore):
-    """A `MemoryStore` whose disk may break."""
-
-    is_broken = False
-
-    async def commit(self, batch: Sequence[Op]) -> None:
-        if self.is_broken:
-            raise StoreBroken("The disk is broken.")
-        await super().commit(batch)
 
 
 class SqliteMachine(Machine):

@@ -34,6 +34,7 @@ async def test_a_run_that_was_started_survives_a_kill(machine: Machine, number: 
     assert (view.status, view.input, view.output) == ("succeeded", {"size": 3}, {"a": {"size": 3}})
 
 
+@pytest.mark.needs("disk")
 async def test_start_waits_for_the_disk(machine: Machine) -> None:
     """Nothing is begun before the run is durable."""
     await machine.up(ONE)
@@ -45,6 +46,7 @@ async def test_start_waits_for_the_disk(machine: Machine) -> None:
     assert (machine.book.calls[0].at - machine.pagerduty.now()).total_seconds() > -1
 
 
+@pytest.mark.needs("disk")
 async def test_start_waits_for_the_disk_whatever_the_run_begins_with(machine: Machine) -> None:
     """Also for branches that have come to their end before anything is on disk."""
 
@@ -176,6 +178,7 @@ async def test_a_large_input_comes_through(machine: Machine) -> None:
     assert view.input == machine.book.calls[0].given == {"text": "ä" * 1_000_000}
 
 
+@pytest.mark.needs("room")
 async def test_runs_beyond_what_fits_into_memory_wait_and_are_run(machine: Machine) -> None:
     """They are on disk when `start` returns, and begin in turn."""
     machine.book.always("a", hang)

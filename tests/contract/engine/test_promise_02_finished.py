@@ -73,6 +73,7 @@ async def test_the_key_tells_every_node_of_every_run(machine: Machine) -> None:
     ]
 
 
+@pytest.mark.needs("disk")
 async def test_an_effect_whose_output_was_lost_is_repeated_as_such(machine: Machine) -> None:
     """The disk was held when the worker died: the activity had its effect, and runs again under its key."""
     await machine.up(of(do("a"), do("b")))
@@ -88,6 +89,7 @@ async def test_an_effect_whose_output_was_lost_is_repeated_as_such(machine: Mach
     assert [(call.key, call.repeated) for call in machine.book.calls] == [("a", False), ("a", True), ("b", False)]
 
 
+@pytest.mark.needs("disk")
 async def test_nothing_begins_before_what_it_follows_from_is_on_disk(machine: Machine) -> None:
     """While the disk is held, the next node waits; with what follows from a decision, too."""
     made = begin().then(do("a")).when(output("a") == "a", then=do("b")).build()
@@ -159,6 +161,7 @@ async def lose(machine: Machine, made: Any, key: str, lives: int) -> None:
         await machine.up(made)
 
 
+@pytest.mark.needs("blame")
 async def test_an_attempt_that_kills_its_worker_again_and_again_parks_its_run(machine: Machine) -> None:
     """Five times in a row, each as the only running one; the reason names the node, and a retry goes on."""
     machine.book.always("a", hang)

@@ -89,6 +89,7 @@ async def test_a_cursor_is_moved_by_the_run_that_is_further(machine: Machine) ->
     await machine.up(moving())
     machine.book.will("a", after(60), after(10))
     await machine.start(input={"to": 3}, run_id="slow")
+    await machine.called("a")
     await machine.start(input={"to": 8}, run_id="fast")
     assert await seen(machine, "fast") == 8
     assert await seen(machine, "slow") == 8

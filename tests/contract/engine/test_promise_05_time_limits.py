@@ -186,7 +186,13 @@ async def test_a_page_in_flight_when_the_time_is_over_is_settled(machine: Machin
 
 
 @pytest.mark.parametrize("kind", ["gate", "branches"])
-@pytest.mark.parametrize("shift", [timedelta(minutes=-30), timedelta(days=1)], ids=["back", "forward"])
+@pytest.mark.parametrize(
+    "shift",
+    [
+        pytest.param(timedelta(minutes=-30), id="back"),
+        pytest.param(timedelta(days=1), id="forward", marks=pytest.mark.needs("clock")),
+    ],
+)
 async def test_a_clock_that_is_set_ends_a_run_all_the_same(machine: Machine, shift: timedelta, kind: str) -> None:
     """Its time is over by the clock as it is then, whether it waits or has something to do."""
     machine.book.always("hangs", hang)

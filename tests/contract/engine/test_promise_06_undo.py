@@ -234,6 +234,7 @@ async def test_a_page_in_flight_at_the_cancel_is_settled_first_and_undone(machin
     assert [incident.status for incident in machine.pagerduty.incidents] == ["resolved"]
 
 
+@pytest.mark.needs("repeated-ids")
 async def test_a_page_of_unknown_outcome_at_the_cancel_is_taken_back(machine: Machine) -> None:
     """It may have reached the service, so it is settled, then undone."""
     machine.pagerduty.faults.script("events", ["apply_then_cut"])

@@ -29,7 +29,7 @@ async def test_a_branch_does_not_see_what_its_siblings_put_out(machine: Machine)
 
     late = steps(do("b")).then_sleep(timedelta(hours=1)).when(look, then=do("c"))
     await machine.run(begin().then(do("a")).then_parallel("p", do("fast"), late).build())
-    assert seen == [["a", "b"]]
+    assert set(map(tuple, seen)) == {("a", "b")}
 
 
 async def test_a_branch_does_not_see_its_siblings_after_a_kill_either(machine: Machine) -> None:
@@ -48,7 +48,7 @@ async def test_a_branch_does_not_see_its_siblings_after_a_kill_either(machine: M
     await machine.kill()
     await machine.up(made)
     await machine.result()
-    assert seen == [["b"]]
+    assert set(map(tuple, seen)) == {("b",)}
 
 
 async def test_branches_go_on_side_by_side(machine: Machine) -> None:

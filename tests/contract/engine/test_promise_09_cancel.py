@@ -76,6 +76,7 @@ async def test_a_run_that_waits_for_room_is_cancelled(machine: Machine) -> None:
     assert [call for call in machine.book.calls if call.run_id == "r129"] == []
 
 
+@pytest.mark.needs("cancel-without-worker")
 async def test_a_run_is_cancelled_while_no_worker_runs(machine: Machine) -> None:
     """The command ends it where nothing has to be undone."""
     await machine.up(WAITS["gate"])
@@ -109,12 +110,14 @@ async def test_every_branch_of_a_cancelled_run_stops(machine: Machine) -> None:
     await machine.up(begin().then_parallel("p", slow, each, page()).build())
     await machine.start()
     await machine.called("a", 2)
+    await machine.wait(seconds=2)
     await machine.engine.cancel("r")
     view = await machine.result()
     assert view.status == "cancelled"
     assert states(view) == {"p/all[0]/a": "cancelled", "p/all[1]/a": "cancelled", "p/page": "done"}
 
 
+@pytest.mark.needs("lost-cancels")
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 5, 8, 13])
 async def test_a_cancel_that_has_returned_survives_a_kill(machine: Machine, number: int) -> None:
     """The next worker ends the run as the last one would have."""

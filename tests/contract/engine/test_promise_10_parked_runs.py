@@ -22,6 +22,7 @@ async def test_a_parked_run_stays_parked_under_the_changed_flow(machine: Machine
     assert machine.book.attempted() == ["a"]
 
 
+@pytest.mark.needs("changes")
 async def test_a_parked_run_can_be_cancelled(machine: Machine) -> None:
     """Nothing is undone then, and it says so."""
     old = done(undoable("a")).then(do("b")).build()
@@ -32,6 +33,7 @@ async def test_a_parked_run_can_be_cancelled(machine: Machine) -> None:
     assert view.error.startswith("cancelled by ann. Nothing was undone: the run could not be walked under its flow")
 
 
+@pytest.mark.needs("changes")
 async def test_a_page_on_its_way_is_delivered_though_its_run_is_parked(machine: Machine) -> None:
     """And once, also when the run goes on later."""
     old = begin().then(page()).then(do("b")).build()
@@ -107,6 +109,7 @@ async def test_a_cancel_that_was_accepted_before_the_change_is_not_forgotten(mac
     assert (view.status, machine.book.attempted()) == ("cancelled", ["a", "undo_a"])
 
 
+@pytest.mark.needs("changes")
 async def test_a_flow_that_the_worker_does_not_have_parks_its_runs(machine: Machine) -> None:
     """They go on when it is there again."""
     await machine.up(OLD)

@@ -175,6 +175,7 @@ async def test_a_kill_while_a_worker_stops_loses_nothing(machine: Machine) -> No
     assert (await machine.result()).status == "succeeded"
 
 
+@pytest.mark.needs("disk")
 async def test_a_full_disk_holds_everything_and_loses_nothing(machine: Machine) -> None:
     """No new work for as long as nothing can be written; then all of it, and once."""
     await machine.up(TWO)
@@ -191,6 +192,7 @@ async def test_a_full_disk_holds_everything_and_loses_nothing(machine: Machine) 
     assert machine.book.attempted() == ["a", "b", "a", "b"] or sorted(machine.book.attempted()) == ["a", "a", "b", "b"]
 
 
+@pytest.mark.needs("disk")
 async def test_a_broken_disk_ends_the_worker_loudly(machine: Machine) -> None:
     """Nothing runs that could not be written, and who waits for a run is told."""
     machine.book.will("a", after(10))
@@ -206,6 +208,7 @@ async def test_a_broken_disk_ends_the_worker_loudly(machine: Machine) -> None:
     await machine.kill()
 
 
+@pytest.mark.needs("disk")
 async def test_a_start_that_the_disk_refused_left_nothing(machine: Machine) -> None:
     """It was never acknowledged, and it does not run."""
     await machine.up(TWO)
