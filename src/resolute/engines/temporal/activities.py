@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,7 +14,8 @@ from temporalio.exceptions import ApplicationError
 from resolute.engine import Fault, RunView
 from resolute.engines.embedded.core import Core, cursors_of
 from resolute.engines.embedded.store import RunRow
-from resolute.engines.temporal.attempts import cut_short, postponed, work
+from resolute.engines.temporal.attempts import postponed, work
+from resolute.engines.temporal.cut import Cut
 from resolute.engines.temporal.left_pages import LeftPages
 from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBER, TELL, Standing
 from resolute.engines.temporal.pages import Pages
@@ -56,7 +56,7 @@ class Activities:
         self._look = look
         self._pages = Pages(core)
         self.left_pages = LeftPages(core, self._pages.has, look)
-        self._cuts: dict[str, asyncio.Event] = {}
+        self._cuts: dict[str, Cut] = {}
 
     @property
     def all(self) -> Sequence[Callable[..., Any]]:
@@ -68,46 +68,23 @@ class Activities:
         order: dict[str, Any] = activity.payload_converter().from_payload(args[0].payload)
         flow = self._flow(order["flow"])
         node = _node(flow, order, activity.info().activity_type)
-        send = (
-            self._pages.send(flow, node, order)
-            if node.activity.is_paging
-            else work(self._core, self._values, flow, node, order)
-        )
         try:
-            found = await self._unless_cut(send)
+            with self._cuts[activity.info().task_queue].watched():
+                if node.activity.is_paging:
+                    found: Any = await self._pages.send(flow, node, order)
+                else:
+                    found = await work(self._core, self._values, flow, node, order)
         except ApplicationError as error:
             attempt_failed(self._core, flow.name, node, error)
             raise
         self._core.hooks.count(attempt_event(self._core, "node_finished", flow.name, node, found["attempt"]))
         return found
 
-    def cut_for(self, *task_queues: str) -> asyncio.Event:
-        """Ends the attempts of these queues when it is set, as their worker ends; the next one makes them again."""
-        cut = asyncio.Event()
+    def cut_for(self, *task_queues: str) -> Cut:
+        """What ends the attempts of these queues."""
+        cut = Cut()
         self._cuts |= dict.fromkeys(task_queues, cut)
         return cut
-
-    async def _unless_cut(self, send: Coroutine[Any, Any, Any]) -> Any:
-        """What an attempt puts out, which ends with the worker at the latest."""
-        ends = self._cuts[activity.info().task_queue]
-        if ends.is_set():
-            send.close()
-            raise cut_short()
-        made, cut = asyncio.create_task(send), asyncio.create_task(ends.wait())
-        is_cancelled = False
-        try:
-            await asyncio.wait({made, cut}, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            is_cancelled = True
-        cut.cancel()
-        if not made.done():
-            made.cancel()
-            await asyncio.wait({made})
-        if not made.cancelled():  # also where a page on its way has settled in spite of that
-            return made.result()
-        if is_cancelled:
-            raise asyncio.CancelledError
-        raise cut_short()
 
     @activity.defn(name=BEGIN)
     async def begin(self, order: dict[str, Any]) -> dict[str, Any]:

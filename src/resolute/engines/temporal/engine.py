@@ -56,7 +56,7 @@ ANSWER_IN: Final = timedelta(seconds=3)
 #: How long a cancelled run without anything to undo is waited for.
 END_IN_S: Final = 5.0
 #: When a run that is waited for is looked at, whether it is stuck: first after so long, then ever more seldom.
-FIRST_LOOK_S, LONGEST_LOOK_S = 1.0, 15.0
+FIRST_LOOK_S, LONGEST_LOOK_S = 2.0, 15.0
 #: What the server answers when it cannot be reached, or not now.
 _AWAY: Final = frozenset(
     {

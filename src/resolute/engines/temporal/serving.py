@@ -88,6 +88,6 @@ async def serving(service: Service, task_queue: str, flows: Mapping[str, Flow]) 
         ends: list[asyncio.Future[Any]] = [stopping, hurried]
         await asyncio.wait(ends, timeout=service.grace.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
         patience = HURRIED.total_seconds() if hurried.done() else None
-        cut.set()
+        cut.make()
         await asyncio.wait([stopping], timeout=patience)
         hurried.cancel()
