@@ -93,7 +93,8 @@ SETTINGS: Final = (
         "RESOLUTE_DATABASE_URL",
         "database",
         "",
-        "The incident log that several workers share: postgresql://USER@HOST/DATABASE.",
+        "What several workers share: the incident log, and on Temporal memory and large values: "
+        "postgresql://USER@HOST/DATABASE.",
     ),
 )
 

@@ -87,7 +87,8 @@ class Writer(GroupWriter):
         return True
 
     def _failed(self, error: Exception) -> tuple[Meaning, StoreError]:
-        assert isinstance(error, psycopg.Error), "no other is caught"
+        if not isinstance(error, psycopg.Error):  # none of those that are caught
+            raise error
         self._roll_back()
         verdict, told = judge(error), named(error, self._address)
         if verdict == "refused":
