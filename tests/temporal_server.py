@@ -163,9 +163,9 @@ class TestServer:
 class Wire:
     """A connection of one worker to the server. Once it is cut nothing goes through until it is mended."""
 
-    def __init__(self, port: int, gate: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, port: int, gate: Callable[[], Awaitable[None]] | None = None) -> None:
         self._port = port
-        self._gate = gate
+        self._gate = gate or _open
         self._near = 0
         self._ends: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -176,6 +176,10 @@ class Wire:
         self._server = await asyncio.start_server(self._join, "127.0.0.1", self._near)
         self._near = self._server.sockets[0].getsockname()[1]
         return self._near
+
+    async def mend(self) -> None:
+        """Let everything through again."""
+        await self.divert(self._port)
 
     async def divert(self, port: int) -> None:
         """Let everything through again, at once and to another server."""
