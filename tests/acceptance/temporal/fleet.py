@@ -54,6 +54,7 @@ class Fleet(Desk):
         self.workers: dict[str, Running] = {}
         self._ports: dict[str, int] = {}
         self._pause = threading.Event()
+        self._started: set[str] = set()
         self.environ |= {
             "RESOLUTE_ENGINE": self.address,
             "PAGERDUTY_ROUTING_KEY": self.key,
@@ -130,6 +131,7 @@ class Fleet(Desk):
             await asyncio.gather(*(one(run_id) for run_id in inputs))
 
         self.ask(start)
+        self._started |= inputs.keys()
 
     def runs(self, flow: str) -> dict[str, str]:
         """Id and status of every run of a flow, in the server's words."""
@@ -151,14 +153,18 @@ class Fleet(Desk):
 
         return self.ask(look)
 
-    def unfinished(self) -> int:
-        """How many runs have not ended."""
+    def all_ended(self) -> bool:
+        """Whether no run is under way; the server's list of them is late at times, so it is not believed alone."""
 
-        async def count(client: Client) -> int:
+        async def look(client: Client) -> bool:
             engine = await client._engine.engine()  # type: ignore[attr-defined]
-            return len(await engine.unfinished())
+            if await engine.unfinished():
+                return False
+            ended = {run_id for run_id in self._started if (await engine.look(run_id)).status != "running"}
+            self._started -= ended
+            return not self._started
 
-        return self.ask(count)
+        return self.ask(look)
 
     def statuses(self, *run_ids: str) -> Counter[str]:
         """How runs stand, by what the server says."""

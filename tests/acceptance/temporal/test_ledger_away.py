@@ -34,12 +34,12 @@ def test_pages_leave_while_the_shared_log_is_away(fleet: Fleet, postgres: Postgr
     )
     before, meanwhile = dict(list(pages.items())[: KEYS // 2]), dict(list(pages.items())[KEYS // 2 :])
     fleet.start_runs("page", before)
-    fleet.until(lambda: fleet.unfinished() == 0)
+    fleet.until(fleet.all_ended)
     postgres.stop()
     back_s = monotonic() + AWAY_S
     try:
         fleet.start_runs("page", meanwhile)
-        fleet.until(lambda: fleet.unfinished() == 0, back_s - monotonic())
+        fleet.until(fleet.all_ended, back_s - monotonic())
         fleet.start_runs("acknowledge", acknowledges)
         fleet.kill("a")
         fleet.up("a")
@@ -49,7 +49,7 @@ def test_pages_leave_while_the_shared_log_is_away(fleet: Fleet, postgres: Postgr
     finally:
         postgres.start()
     fleet.start_runs("resolve", resolves)
-    fleet.until(lambda: fleet.unfinished() == 0)
+    fleet.until(fleet.all_ended)
     fleet.until(lambda: log.statuses()["accepted"] + log.statuses()["superseded"] == 3 * KEYS)
     assert fleet.stop() == [0, 0]
     for key in keys:

@@ -33,7 +33,7 @@ def test_every_run_pages_once_however_often_a_worker_is_killed(fleet: Fleet, pos
         victim = draw.choice("ab")
         fleet.kill(victim)
         fleet.up(victim)
-    fleet.until(lambda: fleet.unfinished() == 0)
+    fleet.until(fleet.all_ended)
     fleet.until(lambda: not [row for name in "ab" for row in fleet.rows_of(name) if not row.is_settled])
     assert fleet.stop() == [0, 0]
     assert fleet.statuses(*runs) == {"succeeded": RUNS}
