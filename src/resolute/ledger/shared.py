@@ -90,6 +90,10 @@ class SharedLedger(Protocol):
         """Those of these sends that are settled, by their idempotency keys."""
         ...
 
+    async def may_be_sent(self, keys: Sequence[str]) -> bool:
+        """Whether what other workers did with one of these sends has, or may have, brought it to the service."""
+        ...
+
     async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:
         """Write rows as they are. What is known there to be later or decided by others stays; may be repeated.
 

@@ -15,7 +15,8 @@ from tests.temporal_server import TemporalServer, lasting_server, temporal_serve
 __all__ = ["lasting_server", "temporal_server"]
 
 #: What cannot be read without psycopg. CI has it.
-collect_ignore = [] if find_spec("psycopg") or os.environ.get("CI") else ["test_ledger_away.py", "test_storm.py"]
+_WITH_PSYCOPG = ["test_ledger_away.py", "test_lost_pages.py", "test_storm.py"]
+collect_ignore = [] if find_spec("psycopg") or os.environ.get("CI") else _WITH_PSYCOPG
 
 
 @pytest.fixture

@@ -123,6 +123,22 @@ async def test_row_that_a_dead_worker_left_is_taken_over(workers: Workers) -> No
     await dead.close()
 
 
+async def test_log_tells_whether_another_worker_may_have_sent_a_page(workers: Workers) -> None:
+    """From its claim on, before the first byte, until it says that nothing has happened; for ever once it was."""
+    page, asked = event("run/1", 1), ["run/1", "run/1@retry"]
+    await workers.a.put([page], {})
+    assert not await workers.b.may_be_sent(asked)
+    await workers.a.claim(page)
+    assert [await each.may_be_sent(asked) for each in (workers.a, workers.b)] == [False, True]
+    failed = replace(sending(page), status="pending", due_at=NOW)
+    await workers.a.put([failed], {})
+    assert not await workers.b.may_be_sent(asked)
+    await workers.a.put([replace(failed, status="sending", unknown_since=NOW)], {})
+    assert await workers.b.may_be_sent(asked)
+    await workers.a.put([accepted(page)], {})
+    assert await workers.b.may_be_sent(asked)
+
+
 async def test_worker_that_begins_again_has_claimed_nothing(workers: Workers) -> None:
     """What it was about to send when it was killed need not wait for its lease to end."""
     page = event("run/1", 1)

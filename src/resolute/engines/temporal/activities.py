@@ -21,7 +21,8 @@ from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBE
 from resolute.engines.temporal.pages import Pages
 from resolute.engines.temporal.values import Values
 from resolute.engines.temporal.witness import attempt_event, attempt_failed
-from resolute.errors import ReplayMismatch
+from resolute.errors import ReplayMismatch, StoreUnavailable
+from resolute.ledger.incident_log import LEDGER_WAIT
 from resolute.model.activity import Node
 from resolute.model.codec import from_text, rebuild
 from resolute.model.pages import PaginatedActivity
@@ -111,7 +112,10 @@ class Activities:
     @activity.defn(name=DROP_PAGE)
     async def drop_page(self, order: dict[str, Any]) -> bool:
         """Let go of a page whose run is cancelled; True for one that has to be settled first."""
-        return await self._pages.drop(f"{activity.info().workflow_id}/{order['position']}", keeps=order["keeps"])
+        try:
+            return await self._pages.drop(order)
+        except StoreUnavailable as error:
+            raise postponed(str(error), LEDGER_WAIT) from None
 
     @activity.defn(name=AWAIT_RUN)
     async def await_run(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -76,22 +76,36 @@ class Pages:
         """Whether an attempt of the page is here."""
         return f"{row.run_id}/{row.position}" in self._sending
 
-    async def drop(self, key: str, *, keeps: bool) -> bool:
+    async def drop(self, order: Mapping[str, Any]) -> bool:
         """Let a page that its run waits for no more be settled, or be sent without it.
 
-        Args:
-            keeps: leave one alone that may have been sent; True when that is so.
+        One that is to be undone is left alone when it may have been sent, by whichever worker: True when that is so.
+
+        Raises:
+            StoreUnavailable: that cannot be told while the shared ledger is away.
         """
-        log = self._core.log
+        log, key = self._core.log, f"{activity.info().workflow_id}/{order['position']}"
         async with self._alone(key):
             row = next((row for row in log.unsettled() if f"{row.run_id}/{row.position}" == key), None)
-            if row is None:
-                return False
-            if keeps and log.may_be_sent(row.id):
+            if order["keeps"] and await self._may_be_sent(row, key, order.get("retried_at")):
                 return True
-            if row.awaited:  # else it goes on without its run already, and its lane may be claimed for it just now
+            if row is not None and row.awaited:  # else it goes on without its run already, and may be claimed just now
                 await self._write(log.cancel(row.id))
             return False
+
+    async def _may_be_sent(self, row: Row | None, key: str, retried_at: str | None) -> bool:
+        """Whether a page has, or may have, reached the service; raises StoreUnavailable.
+
+        Args:
+            row: the one that is unsettled here, None for none.
+        """
+        core, keys = self._core, _keys(key, retried_at)
+        if row is not None and core.log.may_be_sent(row.id):
+            return True
+        known = [await core.store.ledger_by_key(each) for each in keys] if row is None else []
+        if any(each is not None and each.status in SUCCESSES for each in known):
+            return True  # its run was not told of it any more
+        return core.ledger is not None and await core.ledger.may_be_sent(keys)
 
     @asynccontextmanager
     async def _alone(self, key: str) -> AsyncIterator[None]:
@@ -135,7 +149,7 @@ class Pages:
 
     async def _anew(self, key: str, flow: Flow, node: Node[Any], order: Mapping[str, Any]) -> Row:
         """The row of a retry, beside the one of another worker."""
-        key = f"{key}@{order['retried_at']}"
+        *_, key = _keys(key, order["retried_at"])
         row = await self._core.store.ledger_by_key(key)
         if row is not None:
             return self._core.log.row(row.id) or row
@@ -219,9 +233,12 @@ class Pages:
         return outcome.row, outcome.until
 
     async def _dropped(self, row: Row, *, keeps: bool) -> None:
-        """The attempt was cancelled: with its run, or only because the worker stops."""
+        """The attempt was cancelled: with its run, or only because the worker stops.
+
+        What becomes of a page that is to be undone is decided by `drop`, which knows of other workers too.
+        """
         details = activity.cancellation_details()
-        if keeps and self._core.log.may_be_sent(row.id):
+        if keeps:
             return
         if details is not None and (details.cancel_requested or details.not_found):
             await self._write(self._core.log.cancel(row.id))
@@ -263,6 +280,11 @@ class Pages:
         value = paging(node.activity).output_of(row)
         text, _ = encode_output(value, node.activity.output_adapter, node.activity.name)
         return {"output": from_text(text), "attempt": max(1, row.attempts), "row_id": row.id}
+
+
+def _keys(key: str, retried_at: str | None) -> Sequence[str]:
+    """The idempotency keys that a page may have: its own, and that of a retry beside the row of another worker."""
+    return [key] if retried_at is None else [key, f"{key}@{retried_at}"]
 
 
 async def _beat(said: Said) -> None:

@@ -234,7 +234,9 @@ class WorkflowPort(WorkflowJournal):
             self.failed(entry, told.get("error", cause.message))
         elif self.stopping:
             if node.activity.is_paging:
-                order: JsonValue = {"position": entry.position, "keeps": node.compensation is not None}
+                order: dict[str, JsonValue] = {"position": entry.position, "keeps": node.compensation is not None}
+                if self.retried_at is not None:
+                    order["retried_at"] = self.retried_at.isoformat()
                 if await self.ask(DROP_PAGE, order):
                     return True
             raise self.cancelled(entry) from None

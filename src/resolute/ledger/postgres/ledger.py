@@ -113,6 +113,14 @@ class PostgresLedger:
 
         return await self._session.soon(ask, PATIENCE_S)
 
+    async def may_be_sent(self, keys: Sequence[str]) -> bool:
+        asked = {"keys": [written(key) for key in keys], "worker": self._worker}
+
+        async def ask(connection: AsyncConnection) -> bool:
+            return await (await _execute(connection, "may_be_sent", asked)).fetchone() is not None
+
+        return await self._session.soon(ask, PATIENCE_S)
+
     async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:
         own = ([written(row.idempotency_key) for row in rows],)
         named = [_names(row, keys) for row in rows if row.superseded_by in keys or row.folded_into in keys]

@@ -209,6 +209,18 @@ WHERE mine.idempotency_key = %(key)s;
 SELECT idempotency_key, status, message, response_status, is_open FROM incident_log
 WHERE idempotency_key = ANY(%s) AND status NOT IN ('pending', 'sending');
 
+-- name: may_be_sent
+-- Sends that have reached the service, or that another worker may have sent: it had begun a request, or had claimed the
+-- lane and was not heard of since. How far this one came with its own it knows better.
+SELECT 1 FROM incident_log AS log
+LEFT JOIN lanes ON lanes.lane = log.lane AND lanes.row_id = log.id
+WHERE log.idempotency_key = ANY(%(keys)s)
+    AND (
+        log.status IN ('accepted', 'superseded', 'expired')
+        OR (log.status = 'sending' AND log.worker <> %(worker)s)
+        OR (log.status = 'pending' AND lanes.worker <> %(worker)s)
+    );
+
 -- name: open_alerts
 SELECT DISTINCT lane, dedup_key FROM incident_log
 WHERE is_open OR (action = 'trigger' AND status IN ('pending', 'sending'));
