@@ -319,7 +319,7 @@ class IncidentLog:
             self._granted[row.id] = claim, began_s
             if row.is_deferred:  # by an attempt before; the ledger has its row now
                 row = replace(row, remarks=tuple(text for text in row.remarks if text != DEFERRED))
-            self._book.put(_as_left(row, claim, now))
+            self._book.put(as_left(row, claim, now))
             return None
         if isinstance(claim, Busy):
             return Outcome(row, until=now + timedelta(seconds=claim.wait_s))
@@ -394,8 +394,15 @@ class IncidentLog:
             raise ProviderOutcomeUnknown(reason) from error
 
     async def _look_up(self, row: Row, lane: Lane, since: datetime) -> bool | None:
-        """Whether an earlier request of the row was applied; None when that cannot be told."""
+        """The same as `was_received`; the lane is busy meanwhile."""
         lane.busy = row.id
+        try:
+            return await self.was_received(row, since)
+        finally:
+            lane.busy = None
+
+    async def was_received(self, row: Row, since: datetime) -> bool | None:
+        """Whether an earlier request of a row was applied; None when that cannot be told."""
         try:
             service = self._service(row)
             sent = row.unknown_since or row.created_at
@@ -405,8 +412,6 @@ class IncidentLog:
             reason = f"{type(error).__name__}: {error}"
             log.warning("row %d: the look-up before the repeat failed: %s", row.id, self._scrub(reason))
             return None
-        finally:
-            lane.busy = None
         return None if found and self._is_shared(row) else found
 
     def _is_shared(self, row: Row) -> bool:
@@ -637,7 +642,7 @@ class IncidentLog:
         return Outcome(row, changed, self._book.wakes(lane, changed, row))
 
 
-def _as_left(row: Row, claim: Granted, now: datetime) -> Row:
+def as_left(row: Row, claim: Granted, now: datetime) -> Row:
     """The row as another worker has left it, where that came further."""
     row = replace(row, attempts=max(row.attempts, claim.attempts), lost=max(row.lost, claim.lost))
     if claim.unknown_since is None:

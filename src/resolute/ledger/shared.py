@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from resolute.ledger.row import LedgerStatus, Row
@@ -92,6 +92,17 @@ class SharedLedger(Protocol):
 
     async def may_be_sent(self, keys: Sequence[str]) -> bool:
         """Whether what other workers did with one of these sends has, or may have, brought it to the service."""
+        ...
+
+    async def abandoned(self, idle: timedelta, after: int, limit: int) -> Sequence[Row]:
+        """Unsettled rows with which nothing was done for so long, of runs that are in no worker's journal.
+
+        One that was claimed is `sending`: it may have been sent.
+
+        Args:
+            idle: on the ledger's clock, from its latest attempt, due time or claim.
+            after: the number of a row in this log; those from there on come first.
+        """
         ...
 
     async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:

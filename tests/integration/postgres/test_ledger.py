@@ -139,6 +139,30 @@ async def test_log_tells_whether_another_worker_may_have_sent_a_page(workers: Wo
     assert await workers.b.may_be_sent(asked)
 
 
+async def test_rows_of_lost_workers_are_found(workers: Workers) -> None:
+    """Those with which nothing was done for long, of runs in no journal. What was claimed may have been sent."""
+    ages, of_a_run = timedelta(days=10**4), {"run_no": 0, "run_id": "r"}
+    for key, fields in {
+        "waits/1": of_a_run,
+        "journal/1": {"run_no": 7},
+        "due/1": {**of_a_run, "due_at": NOW + ages},
+        "done/1": {**of_a_run, "status": "cancelled", "settled_at": NOW},
+        "begun/1": {**of_a_run, "status": "sending", "sent_at": NOW},
+    }.items():
+        await workers.a.put([event(key, 1, **fields)], {})
+    await workers.b.claim(event("claimed/1", 1, lane="other", **of_a_run))
+    assert await names(workers, timedelta(0)) == {"waits/1": False, "begun/1": True}
+    await workers.b.open("b", KEY)
+    assert await names(workers, timedelta(0)) == {"waits/1": False, "begun/1": True, "claimed/1": True}
+    assert await names(workers, ages) == {}
+
+
+async def names(workers: Workers, idle: timedelta) -> dict[str, bool]:
+    """Idempotency keys of abandoned rows, and whether their outcome is unknown."""
+    rows = [row for after in (0, 2, 99) for row in await workers.a.abandoned(idle, after, 2)]
+    return {row.idempotency_key: row.is_unknown for row in rows}
+
+
 async def test_worker_that_begins_again_has_claimed_nothing(workers: Workers) -> None:
     """What it was about to send when it was killed need not wait for its lease to end."""
     page = event("run/1", 1)

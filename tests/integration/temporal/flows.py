@@ -111,6 +111,12 @@ def page_alone() -> Flow:
     return flow("page-alone").triggered_by(manual()).then(_page("on fire")).build()
 
 
+def left() -> Flow:
+    """A page that is left to itself when it is not accepted at once."""
+    page = _page("on fire").or_else(act(given=1).as_("told"), after=timedelta(seconds=1))
+    return flow("left").triggered_by(manual()).then(page).build()
+
+
 def _page(summary: Any) -> Any:
     return pagerduty.trigger_event(
         routing_key=secret("PAGERDUTY_ROUTING_KEY"), summary=summary, source="test", severity="critical", dedup_key="a"

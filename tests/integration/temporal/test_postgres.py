@@ -14,17 +14,22 @@ import pytest
 from resolute import Client, Flow, RunFailed, Worker, WorkerConfig, flow, input_data, manual
 from resolute.clock import SystemClock
 from resolute.engines.embedded.store import LedgerQuery
-from resolute.ledger.postgres.ledger import LedgerReader
+from resolute.engines.temporal import lost_pages
+from resolute.ledger.postgres.ledger import LedgerReader, PostgresLedger
 from resolute.ledger.row import Row
 from resolute.ports import Ports
 from resolute.postgres.address import postgres_address
 from resolute.providers.pagerduty import PagerDutyConfig, PagerDutyProvider
 from resolute.simulator import PagerDutySimulator, SimulatorTransport
+from tests.contract import rows
 from tests.integration.temporal import flows
 from tests.integration.temporal.workers import SOON, TOKEN, until
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.ci_only
+
+#: Between two looks at what other workers have done.
+LOOK_S = 0.1
 
 
 @pytest.fixture
@@ -60,6 +65,15 @@ async def logged(url: str) -> list[Row]:
     return await LedgerReader(postgres_address(url)).ledger(LedgerQuery(limit=100))
 
 
+async def settled(url: str) -> Row:
+    """The one row of a shared incident log, once it is settled."""
+    async with asyncio.timeout(SOON.total_seconds()):
+        while not (found := await logged(url)) or not found[0].is_settled:  # noqa: ASYNC110 - others settle it
+            await asyncio.sleep(LOOK_S)
+    [row] = found
+    return row
+
+
 async def test_a_store_on_a_server_is_read_from_everywhere(
     address: str, account: PagerDutySimulator, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,9 +105,9 @@ async def test_pages_of_two_workers_stand_in_one_incident_log(
         runs = [await one.client.start("paging", run_id=f"r{number}") for number in range(6)]
         told = await asyncio.gather(*(run.result(SOON) for run in runs))
         assert {each["page"]["status"] for each in told} <= {"success", "superseded"}
-    rows = await logged(shared)
-    assert sorted(row.run_id for row in rows) == [f"r{number}" for number in range(6)]
-    assert {row.status for row in rows} <= {"accepted", "superseded"}
+    found = await logged(shared)
+    assert sorted(row.run_id for row in found) == [f"r{number}" for number in range(6)]
+    assert {row.status for row in found} <= {"accepted", "superseded"}
 
 
 async def test_a_page_that_another_worker_goes_on_with_is_settled_everywhere(
@@ -113,6 +127,86 @@ async def test_a_page_that_another_worker_goes_on_with_is_settled_everywhere(
             await until(lambda: not one.engine.core.log.unsettled())
     [row] = await logged(shared)
     assert (row.status, row.attempts > 1) == ("accepted", True)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers take others for lost as soon as nothing is heard of them."""
+    monkeypatch.setattr(lost_pages, "IDLE", timedelta(0))
+    monkeypatch.setattr(lost_pages, "LOOK_S", 0.1)
+
+
+async def lost(address: str, account: PagerDutySimulator, environ: Mapping[str, str], fault: str, made: Flow) -> None:
+    """A page that is on its way when its worker is lost, while every event meets this fault."""
+    account.faults.outage(kind=fault, scope="events")
+    async with working(address, account, environ, made) as one:
+        await one.client.start(made.name, run_id="r")
+        await until(lambda: bool(waiting(one)))
+        if made.name == "left":
+            await one.client.run("r").result(SOON)
+    account.faults.outage(False)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("fault", "can_look", "status"),
+    [("503", False, "cancelled"), ("apply_then_cut", True, "accepted"), ("apply_then_cut", False, "undelivered")],
+    ids=["never sent", "found by look-up", "unknown"],
+)
+async def test_page_of_a_lost_worker_is_settled_once_its_run_was_cancelled(
+    address: str,
+    account: PagerDutySimulator,
+    postgres: PostgresServer,
+    tmp_path: Path,
+    fault: str,
+    can_look: bool,
+    status: str,
+) -> None:
+    """By another worker, which says what is known and sends nothing; the lost one hears of it when it comes back."""
+    shared = postgres.url(postgres.address().schema)
+    at = sharing(shared, tmp_path)
+    look = {"PAGERDUTY_API_KEY": account.api_key} if can_look else {}
+    await lost(address, account, at[0] | look, fault, flows.page_alone())
+    async with Client.connect(address) as client:
+        await (await client._engine.engine()).client.get_workflow_handle("r").terminate()  # type: ignore[attr-defined]
+    sent = len([request for request in account.requests if request.api == "events"])
+    async with working(address, account, at[1] | look, flows.page_alone()):
+        row = await settled(shared)
+    assert (row.status, row.is_open) == (status, fault != "503")
+    assert row.message.startswith("its run was cancelled, and its worker did not come back")
+    async with working(address, account, at[0] | look, flows.page_alone()) as one:
+        await until(lambda: not one.engine.core.log.unsettled())
+    assert len([request for request in account.requests if request.api == "events"]) == sent
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_page_that_its_run_has_left_goes_on_when_its_worker_is_lost(
+    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Its fallback was all that the run waited for; another worker delivers it."""
+    shared = postgres.url(postgres.address().schema)
+    at = sharing(shared, tmp_path)
+    await lost(address, account, at[0], "503", flows.left())
+    async with working(address, account, at[1], flows.left()):
+        assert (await settled(shared)).status == "accepted"
+    assert sum(request.applied for request in account.requests) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_page_of_a_lost_worker_is_not_sent_when_its_time_is_over(
+    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """It is undelivered then, in the log that all workers share too."""
+    shared = postgres.url(postgres.address().schema)
+    dead = PostgresLedger(postgres_address(shared))
+    await dead.open("dead", b"k" * 32)
+    async with working(address, account, sharing(shared, tmp_path)[0], flows.child()) as worker:
+        await (await worker.client.start("child", {"n": 1}, run_id="r")).result(SOON)
+        await dead.put([rows.row(1, run_no=0, run_id="r", due_at=None)], {})
+        row = await settled(shared)
+    await dead.close()
+    assert (row.status, len(account.requests)) == ("undelivered", 0)
+    assert row.message == "not accepted within 24 h, and its worker did not come back"
 
 
 async def test_a_page_is_retried_by_a_worker_that_has_never_seen_it(

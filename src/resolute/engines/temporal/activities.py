@@ -11,12 +11,14 @@ from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from resolute.engine import Fault, RunView
+from resolute.engine import Fault
 from resolute.engines.embedded.core import Core, cursors_of
 from resolute.engines.embedded.store import RunRow
 from resolute.engines.temporal.attempts import postponed, work
 from resolute.engines.temporal.cut import Cut
+from resolute.engines.temporal.engine import TemporalEngine
 from resolute.engines.temporal.left_pages import LeftPages
+from resolute.engines.temporal.lost_pages import LostPages
 from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBER, TELL, Standing
 from resolute.engines.temporal.pages import Pages
 from resolute.engines.temporal.values import Values
@@ -41,22 +43,22 @@ class Activities:
 
     Args:
         values: the memory and cursors of its flows.
-        look: shows a run, for one that waits for its end.
+        remote: knows how runs have ended.
         tell: starts the notice of a run that fails.
 
     Attributes:
         left_pages: those of its pages with which another worker has gone on.
+        lost_pages: those of workers that did not come back.
     """
 
-    def __init__(
-        self, core: Core, values: Values, look: Callable[[str], Awaitable[RunView]], tell: Tell | None = None
-    ) -> None:
+    def __init__(self, core: Core, values: Values, remote: TemporalEngine, tell: Tell | None = None) -> None:
         self._core = core
         self._values = values
         self._tell = tell
-        self._look = look
+        self._look = remote.ended
         self._pages = Pages(core)
-        self.left_pages = LeftPages(core, self._pages.has, look)
+        self.left_pages = LeftPages(core, self._pages.has, remote.ended)
+        self.lost_pages = LostPages(core, self._pages.alone, remote.how_ended)
         self._cuts: dict[str, Cut] = {}
 
     @property

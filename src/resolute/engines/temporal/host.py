@@ -115,7 +115,7 @@ class TemporalHost(EmbeddedEngine):
         core, remote = self.core, self.remote
         witness = Witness(core, lambda run_id, execution: closed(remote.client, run_id, execution))
         notices = None if self.notices is None else RemoteNotices(self.notices, remote)
-        activities = Activities(core, self._values, self._look, None if notices is None else notices.tell)
+        activities = Activities(core, self._values, remote, None if notices is None else notices.tell)
         service = self._own.service = Service(
             client=remote.client,
             activities=activities,
@@ -129,6 +129,7 @@ class TemporalHost(EmbeddedEngine):
             stack.push_async_callback(witness.close)
             if self.drives_all:
                 self._timers.run(activities.left_pages.run())
+                self._timers.run(activities.lost_pages.run())
                 await stack.enter_async_context(serving(service, remote.task_queue, dict(core.flows)))
             stack.push_async_callback(self._own.close)
             if notices is not None:
@@ -141,9 +142,6 @@ class TemporalHost(EmbeddedEngine):
         finally:
             if self._shared is not None:
                 await self._shared.close()
-
-    async def _look(self, run_id: str) -> RunView:
-        return await self.remote.ended(run_id)
 
     # Starting
 

@@ -62,7 +62,7 @@ class Pages:
             self._core.hooks.announce(begun)
         self._core.hooks.count(begun)
         try:
-            async with self._alone(key):
+            async with self.alone(key):
                 found = await self._row(key, flow, node, order)
                 row = await self._sent(found, node, order)
                 if self._failed_elsewhere(found, row, order):
@@ -85,7 +85,7 @@ class Pages:
             StoreUnavailable: that cannot be told while the shared ledger is away.
         """
         log, key = self._core.log, f"{activity.info().workflow_id}/{order['position']}"
-        async with self._alone(key):
+        async with self.alone(key):
             row = next((row for row in log.unsettled() if f"{row.run_id}/{row.position}" == key), None)
             if order["keeps"] and await self._may_be_sent(row, key, order.get("retried_at")):
                 return True
@@ -108,7 +108,7 @@ class Pages:
         return core.ledger is not None and await core.ledger.may_be_sent(keys)
 
     @asynccontextmanager
-    async def _alone(self, key: str) -> AsyncIterator[None]:
+    async def alone(self, key: str) -> AsyncIterator[None]:
         """One attempt of a page at a time: one that was given up for lost may still be at work."""
         lock = self._sending.setdefault(key, asyncio.Lock())  # for as long as somebody has it or waits for it
         async with lock:

@@ -10,13 +10,15 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 import psycopg
 
 from resolute.engines.embedded.postgres.reader import PostgresReader
-from resolute.engines.embedded.sqlite.rows import prepare
+from resolute.engines.embedded.postgres.rows import found
+from resolute.engines.embedded.sqlite.rows import prepare, to_row
 from resolute.engines.embedded.sqlite.statements import put
 from resolute.ledger.row import Row
 from resolute.ledger.shared import PATIENCE_S, Busy, Claim, Granted, SettledElsewhere
@@ -121,6 +123,15 @@ class PostgresLedger:
 
         return await self._session.soon(ask, PATIENCE_S)
 
+    async def abandoned(self, idle: timedelta, after: int, limit: int) -> Sequence[Row]:
+        asked = {"idle_s": idle.total_seconds(), "after": after, "limit": limit}
+
+        async def ask(connection: AsyncConnection) -> Sequence[Row]:
+            rows = found(await (await _execute(connection, "abandoned", asked)).fetchall())
+            return [_may_be_sent(to_row(row)) if is_claimed else to_row(row) for *row, is_claimed in rows]
+
+        return await self._session.soon(ask, PATIENCE_S)
+
     async def put(self, rows: Sequence[Row], keys: Mapping[int, str]) -> None:
         own = ([written(row.idempotency_key) for row in rows],)
         named = [_names(row, keys) for row in rows if row.superseded_by in keys or row.folded_into in keys]
@@ -163,6 +174,13 @@ class LedgerReader(PostgresReader):
 
     def __init__(self, address: PostgresAddress) -> None:
         super().__init__(address.ledger)
+
+
+def _may_be_sent(row: Row) -> Row:
+    """A row of which a request may have left, of which nobody has told."""
+    if row.is_unknown:
+        return row
+    return replace(row, status="sending", lost=row.lost + 1, unknown_since=row.sent_at or row.created_at)
 
 
 def _names(row: Row, keys: Mapping[int, str]) -> dict[str, Any]:

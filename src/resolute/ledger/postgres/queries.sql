@@ -221,6 +221,17 @@ WHERE log.idempotency_key = ANY(%(keys)s)
         OR (log.status = 'pending' AND lanes.worker <> %(worker)s)
     );
 
+-- name: abandoned
+-- Rows of runs that are in no journal, which nobody has sent, moved or claimed for long; each with whether a request of
+-- it was begun of which nothing was heard.
+SELECT log.*, log.status = 'sending' OR lanes.row_id IS NOT NULL
+FROM listed AS log
+LEFT JOIN lanes ON lanes.lane = log.lane AND lanes.row_id = log.id
+WHERE log.status IN ('pending', 'sending') AND log.run_no = 0 AND log.run_id <> ''
+    AND greatest(log.created_at, log.sent_at, log.due_at, log.held_until, lanes.lease_until)
+        < clock_timestamp() - make_interval(secs => %(idle_s)s)
+ORDER BY log.id <= %(after)s, log.id LIMIT %(limit)s;
+
 -- name: open_alerts
 SELECT DISTINCT lane, dedup_key FROM incident_log
 WHERE is_open OR (action = 'trigger' AND status IN ('pending', 'sending'));

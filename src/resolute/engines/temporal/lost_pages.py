@@ -1,0 +1,144 @@
+"""`LostPages`: pages of workers that did not come back, whose runs have ended since, so that no attempt comes to them.
+
+In the incident log that workers share they would stay unsettled for ever. Whoever finds one claims its alert first: a
+worker that was only slow finds its page settled, and nothing is sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, cast
+
+from resolute.engine import RunStatus
+from resolute.engines.embedded.core import Core
+from resolute.errors import ConfigError, EngineError, RunNotFound, StoreUnavailable
+from resolute.ledger.incident_log import KeyGone, as_left
+from resolute.ledger.lanes import LOOK_BACK, Settle, next_move
+from resolute.ledger.row import LedgerStatus, Row
+from resolute.ledger.shared import Granted, SharedLedger
+from resolute.secrets import digest
+
+log = logging.getLogger("resolute.temporal")
+
+#: How often it is looked for them.
+LOOK_S: Final = 30.0
+#: A worker that lives attempts a page, or lets it go, within much less time than this.
+IDLE: Final = timedelta(minutes=5)
+#: So many of them are looked at together.
+AT_ONCE: Final = 50
+
+
+class LostPages:
+    """Sees to them: those of cancelled runs are settled, and not sent; any other goes on without its run.
+
+    Args:
+        alone: is held while something is done with the page at this run id and position.
+        how_ended: how a run of this worker's task queue has ended, None for any other.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        alone: Callable[[str], AbstractAsyncContextManager[None]],
+        how_ended: Callable[[str], Awaitable[RunStatus | None]],
+    ) -> None:
+        self._core = core
+        self._alone = alone
+        self._how_ended = how_ended
+        self._seen = 0
+
+    async def run(self) -> None:
+        """Look for them again and again, until cancelled; a worker that shares no log has none."""
+        while self._core.ledger is not None:
+            try:
+                await self._look(self._core.ledger)
+            except StoreUnavailable as error:
+                log.debug("pages of lost workers are looked for again later: %s", error)
+            await asyncio.sleep(LOOK_S)
+
+    async def _look(self, ledger: SharedLedger) -> None:
+        for row in await ledger.abandoned(IDLE, self._seen, AT_ONCE):
+            self._seen = row.id
+            ended = await self._end_of(row)
+            if ended is not None:
+                async with self._alone(f"{row.run_id}/{row.position}"):
+                    await self._see_to(ledger, row, ended)
+
+    async def _see_to(self, ledger: SharedLedger, row: Row, ended: RunStatus) -> None:
+        core = self._core
+        known, now = await core.store.ledger_by_key(row.idempotency_key), core.clock.now()
+        move = next_move(row, now)
+        if known is not None and not known.is_settled:
+            return  # this worker is at it already
+        if ended == "cancelled":
+            await self._settle(ledger, row, Settle("cancelled", "its run was cancelled"))
+        elif known is not None:  # settled here before it could be claimed
+            if isinstance(await ledger.claim(known), Granted):
+                await ledger.put([known], {})
+        elif isinstance(move, Settle):
+            await self._settle(ledger, row, move)
+        elif self._can_send(row):
+            await self._adopt(row)
+
+    async def _end_of(self, row: Row) -> RunStatus | None:
+        """How a page's run has ended; None where it goes on, or is unknown here."""
+        try:
+            return await self._how_ended(row.run_id)
+        except RunNotFound:
+            return None
+        except StoreUnavailable:
+            raise
+        except EngineError as error:  # the page may wait: somebody has to mend that for all the worker's runs
+            log.warning("run %s: what became of its page cannot be asked: %s", row.run_id, error)
+            return None
+
+    async def _settle(self, ledger: SharedLedger, row: Row, end: Settle) -> None:
+        """Settle a page that is not sent any more, by what is known of it."""
+        claim = await ledger.claim(row)
+        if not isinstance(claim, Granted):  # somebody was faster
+            return
+        row, status = as_left(row, claim, self._core.clock.now()), end.status
+        why = f"{end.reason}, and its worker did not come back"
+        if row.unknown_since is not None:
+            is_trigger = row.action == "trigger"
+            found = is_trigger and await self._core.log.was_received(row, row.unknown_since - LOOK_BACK)
+            status = "accepted" if found else "undelivered"
+            why += "; found at the service by look-up" if found else " (sent, outcome unknown)"
+        settled = replace(
+            row,
+            status=cast(LedgerStatus, status),
+            message=why,
+            error_message="",
+            response_status="success" if status == "accepted" else row.response_status,
+            unknown_since=None if status == "accepted" else row.unknown_since,
+            is_open=row.action == "trigger" and row.is_unknown,
+            due_at=None,
+            awaited=False,
+            settled_at=self._core.clock.now(),
+        )
+        await ledger.put([settled], {})
+        log.warning("run %s: %s (%s %s) is %s: %s", row.run_id, row.position, row.action, row.dedup_key, status, why)
+
+    def _can_send(self, row: Row) -> bool:
+        """Whether the page would leave from here as from its own worker, and behind nothing newer."""
+        core = self._core
+        try:
+            is_same = digest(core.routing_key(row), core.digest_key) == row.key_digest
+        except KeyGone:  # of a process that has ended: it is settled as interrupted, unsent
+            is_same = (row.service, row.instance) in core.paging
+        except ConfigError:
+            return False
+        return is_same and all(each.lane != row.lane for each in core.log.unsettled())
+
+    async def _adopt(self, row: Row) -> None:
+        """Go on with a page as with one of this worker's that its run has left to itself."""
+        core = self._core
+        outcome = core.log.record(lambda row_id: replace(row, id=row_id, awaited=False))
+        await core.store.commit(list(outcome.changed))
+        log.warning("run %s: its worker did not come back; %s goes on from here", row.run_id, row.position)
+        core.wake([outcome.row, *outcome.wake])
