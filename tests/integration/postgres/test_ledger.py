@@ -123,6 +123,18 @@ async def test_row_that_a_dead_worker_left_is_taken_over(workers: Workers) -> No
     await dead.close()
 
 
+async def test_row_that_a_dead_worker_was_sending_is_unknown_whoever_had_the_lane_since(workers: Workers) -> None:
+    """A newer page of the alert was tried meanwhile: who takes the older one over still asks first whether it came."""
+    page, newer = event("run/1", 1), event("a/1", 2)
+    await workers.b.claim(page)
+    await workers.b.put([sending(page)], {})
+    await workers.b.open("b", KEY)
+    await granted(workers.a, newer)
+    await workers.a.put([replace(sending(newer), status="pending", due_at=NOW)], {})
+    claim = await granted(workers.a, page)
+    assert (claim.attempts, claim.lost, claim.unknown_since) == (1, 1, page.created_at)
+
+
 async def test_log_tells_whether_another_worker_may_have_sent_a_page(workers: Workers) -> None:
     """From its claim on, before the first byte, until it says that nothing has happened; for ever once it was."""
     page, asked = event("run/1", 1), ["run/1", "run/1@retry"]

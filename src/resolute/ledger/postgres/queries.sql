@@ -162,7 +162,8 @@ UPDATE lanes SET lease_until = clock_timestamp() WHERE worker = %s AND lease_unt
 
 -- name: look
 -- Before the claim: the row, for how long another one has the lane, what its sender should know of the lane, and how far
--- another worker came with the row. One that had claimed it and was never heard of again may have sent it.
+-- another worker came with the row. One that had claimed it and was never heard of again may have sent it, also where
+-- another row has had the lane since.
 SELECT
     mine.status, mine.message, mine.response_status, mine.is_open,
     extract(epoch FROM lanes.lease_until - clock_timestamp())::float8,
@@ -182,13 +183,14 @@ SELECT
         ELSE 0
     END,
     CASE
-        WHEN left_over.is_sent THEN mine.lost + 1
+        WHEN left_over.is_sent OR left_over.is_begun THEN mine.lost + 1
         WHEN mine.worker <> %(worker)s THEN mine.lost
         ELSE 0
     END,
     CASE
         WHEN left_over.is_sent
             THEN coalesce(mine.unknown_since, lanes.lease_until - make_interval(secs => %(lease_s)s))
+        WHEN left_over.is_begun THEN mine.sent_at
         WHEN mine.worker <> %(worker)s THEN mine.unknown_since
     END
 FROM incident_log AS mine
@@ -201,7 +203,8 @@ LEFT JOIN LATERAL (
 ) AS alert ON TRUE
 CROSS JOIN LATERAL (
     SELECT mine.status IN ('pending', 'sending') AND lanes.row_id IS NOT DISTINCT FROM mine.id
-        AND lanes.worker <> %(worker)s AS is_sent
+        AND lanes.worker <> %(worker)s AS is_sent,
+        mine.status = 'sending' AND mine.unknown_since IS NULL AND mine.worker <> %(worker)s AS is_begun
 ) AS left_over
 WHERE mine.idempotency_key = %(key)s;
 
