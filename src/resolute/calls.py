@@ -110,7 +110,7 @@ def handlers(engine: EmbeddedEngine, jobs: JobRunner) -> dict[str, Handler]:
         return None
 
     async def pause(flow: str, trigger: str, paused: bool) -> JsonValue:
-        await engine.schedules.pause(flow, trigger, paused)
+        await engine.pause(flow, trigger, paused)
         return None
 
     async def prune(before: str | None, keep: int | None, flow: str | None) -> JsonValue:

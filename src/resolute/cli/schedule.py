@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from resolute.engines.embedded.store import TickRow
     from resolute.engines.embedded.store_engine import StoreEngine
+    from resolute.engines.temporal.runs import TemporalRuns
     from resolute.model.recipe import Flow
     from resolute.model.trigger import Schedule
 
@@ -34,8 +36,8 @@ def list_schedules(common: Common) -> None:
     from resolute.cli.project import run_to_end
     from resolute.cli.terminal import print_json, print_table, when
 
-    flows, engine = _module(common)
-    found = run_to_end(_facts(engine, list(flows.values())))
+    flows, place = _module(common)
+    found = run_to_end(_facts(place, list(flows.values())))
     if common.json:
         print_json(found)
     elif found:
@@ -89,24 +91,25 @@ def fire(common: Common, flow: str, trigger: str | None) -> None:
     from resolute.cli.terminal import print_json, shown
     from resolute.cli.views import run_json
 
-    recipe, chosen, engine = _find(common, flow, trigger)
+    recipe, chosen, place = _find(common, flow, trigger)
+    engine = place.server or place.store
     run = run_to_end(engine.start(recipe.name, trigger=f"fired:{chosen[0].id}"))
     if common.json:
         print_json(run_json(run, with_nodes=False))
         return
     click.echo(f"Run {shown(run.id)} of {recipe.name} was started. `resolute runs show {run.id} --follow` follows it.")
     if not engine.has_worker:
-        click.echo(f"No worker runs on {engine.path}: the next worker begins it.")
+        click.echo(f"No worker runs on {engine.place}: the next worker begins it.")
 
 
 def _pause(common: Common, flow: str, trigger: str | None, *, paused: bool) -> None:
     from resolute.cli.project import run_to_end
     from resolute.cli.terminal import print_json, when
 
-    recipe, chosen, engine = _find(common, flow, trigger)
-    run_to_end(engine.pause(recipe.name, [each.id for each in chosen], paused))
+    recipe, chosen, place = _find(common, flow, trigger)
+    run_to_end((place.server or place.store).pause(recipe.name, [each.id for each in chosen], paused))
     facts = [
-        each for each in run_to_end(_facts(engine, [recipe])) if each["trigger"] in [schedule.id for schedule in chosen]
+        each for each in run_to_end(_facts(place, [recipe])) if each["trigger"] in [schedule.id for schedule in chosen]
     ]
     if common.json:
         print_json(facts)
@@ -116,16 +119,16 @@ def _pause(common: Common, flow: str, trigger: str | None, *, paused: bool) -> N
         click.echo(f"{recipe.name}, {each['text']}: {told}.")
 
 
-async def _facts(engine: StoreEngine, flows: Sequence[Flow]) -> list[dict[str, Any]]:
+async def _facts(place: _Place, flows: Sequence[Flow]) -> list[dict[str, Any]]:
     """What is known of each schedule of these flows."""
     from resolute.clock import SystemClock
 
-    now, rows = SystemClock().now(), await engine.ticks()
-    return [await _fact(engine, flow, schedule, rows, now) for flow in flows for schedule in flow.schedules]
+    now, rows = SystemClock().now(), await place.store.ticks()
+    return [await _fact(place, flow, schedule, rows, now) for flow in flows for schedule in flow.schedules]
 
 
 async def _fact(
-    engine: StoreEngine, flow: Flow, schedule: Schedule, rows: Mapping[tuple[str, str], TickRow], now: datetime
+    place: _Place, flow: Flow, schedule: Schedule, rows: Mapping[tuple[str, str], TickRow], now: datetime
 ) -> dict[str, Any]:
     from resolute.cron import is_tick, ticks_after
     from resolute.drawing.phrases import trigger_text
@@ -137,10 +140,13 @@ async def _fact(
     run = None
     if last is not None:
         try:
-            found = await engine.look(tick_run_id(flow, schedule.id, last))
+            found = await (place.server or place.store).look(tick_run_id(flow, schedule.id, last))
             run = {"id": found.id, "status": found.status}
         except RunNotFound:  # it was skipped, or its run was pruned
             run = None
+    paused = row is not None and row.paused
+    if place.server is not None:
+        paused = await place.server.is_paused(flow.name, schedule.id)
     return {
         "flow": flow.name,
         "trigger": schedule.id,
@@ -150,42 +156,58 @@ async def _fact(
         "next": list(islice(ticks_after(schedule.cron, schedule.timezone, now), AHEAD)),
         "last_tick": last,
         "last_run": run,
-        "paused": row is not None and row.paused,
+        "paused": paused,
         "overlap": schedule.overlap,
         "catch_up": schedule.catch_up,
         "catch_up_window_s": schedule.catch_up_window.total_seconds(),
     }
 
 
-def _module(common: Common) -> tuple[dict[str, Flow], StoreEngine]:
-    """The flows of the module by name, and the store that they run on; raises ConfigError."""
-    from resolute.cli.project import find_flows, store_engine
+class _Place(NamedTuple):
+    """Where flows run: their worker's store, and the Temporal server beside it where there is one."""
+
+    store: StoreEngine
+    server: TemporalRuns | None
+
+
+def _module(common: Common) -> tuple[dict[str, Flow], _Place]:
+    """The flows of the module by name, and where they run; raises ConfigError."""
+    from resolute.cli.project import find_flows, need_temporal, settings, store_engine
     from resolute.cli.terminal import note
+    from resolute.config import temporal_of
 
     found = find_flows(common)
     worker = found.as_worker()
     engine = store_engine(
         common, lambda holder: note(f"waiting for {holder}, which is at work on the store"), worker.store_address
     )
-    return {flow.name: flow for flow in (*worker.flows, *found.flows)}, engine
+    flows = {flow.name: flow for flow in (*worker.flows, *found.flows)}
+    address = temporal_of(settings(common), worker.config.engine, os.environ)
+    if address is None:
+        return flows, _Place(engine, None)
+    need_temporal()
+    from resolute.engines.temporal.runs import TemporalRuns
+    from resolute.secrets import Secrets
+
+    return flows, _Place(engine, TemporalRuns(address, worker.task_queue, Secrets(), flows=flows.values()))
 
 
-def _find(common: Common, name: str, trigger: str | None) -> tuple[Flow, list[Schedule], StoreEngine]:
-    """The flow, its schedules or the one that was named, and the store; raises ConfigError."""
+def _find(common: Common, name: str, trigger: str | None) -> tuple[Flow, list[Schedule], _Place]:
+    """The flow, its schedules or the one that was named, and where it runs; raises ConfigError."""
     from resolute.drawing.phrases import trigger_text
     from resolute.errors import ConfigError
 
-    known_flows, engine = _module(common)
+    known_flows, place = _module(common)
     flows = {each: flow for each, flow in known_flows.items() if flow.schedules}
     if name not in flows:
         known = ", ".join(sorted(flows)) or "none"
         raise ConfigError(f'The module has no flow "{name}" with a schedule. Flows with one: {known}.')
     found = list(flows[name].schedules)
     if trigger is None:
-        return flows[name], found, engine
+        return flows[name], found, place
     chosen = [each for each in found if trigger in (each.id, each.cron, trigger_text(each))]
     if len(chosen) != 1:
         listed = "\n".join(f'  "{each.id}"' for each in found)
         count = "no schedule" if not chosen else f"{len(chosen)} schedules"
         raise ConfigError(f'The flow "{name}" has {count} "{trigger}". Name one of these:\n{listed}')
-    return flows[name], chosen, engine
+    return flows[name], chosen, place

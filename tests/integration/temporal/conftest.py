@@ -16,7 +16,7 @@ __all__ = ["resolute", "temporal_server"]
 #: What cannot be read without the extras. Its tests are marked ci_only, and CI fails where a server cannot be used.
 collect_ignore = [] if find_spec("psycopg") or os.environ.get("CI") else ["test_postgres.py"]
 if not find_spec("temporalio"):
-    collect_ignore += ["test_connection.py", "test_jobs.py", "test_observers.py"]
+    collect_ignore += ["test_connection.py", "test_jobs.py", "test_observers.py", "test_schedules.py"]
 
 
 @pytest.fixture(autouse=True)

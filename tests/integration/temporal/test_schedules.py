@@ -13,9 +13,13 @@ from typing import Any, Literal
 import pytest
 
 from resolute import Flow, Worker, WorkerConfig, activity, flow, schedule, tick
-from resolute.clock import monotonic
+from resolute.clock import SystemClock, monotonic
+from resolute.engines.embedded.files import FileEngine
+from resolute.engines.temporal.address import temporal_address
 from resolute.engines.temporal.order import AWAIT_RUN
+from resolute.engines.temporal.runs import TemporalRuns
 from resolute.ports import Ports
+from tests.acceptance.command import Desk
 from tests.acceptance.machine import MovableClock
 
 pytestmark = pytest.mark.ci_only
@@ -23,6 +27,17 @@ pytestmark = pytest.mark.ci_only
 SOON_S = 40.0
 LOOK_S = 0.1  # between two looks at what the server has done
 SECOND = timedelta(seconds=1)
+
+
+MODULE = """
+from resolute import activity, flow, schedule
+
+@activity
+def look() -> int:
+    return 1
+
+hourly = flow("hourly").triggered_by(schedule("@hourly")).then(look()).build()
+"""
 
 
 class Holds:
@@ -160,6 +175,78 @@ async def test_a_worker_knows_of_the_runs_of_another(
         holds.may_end.set()
         if began:
             assert await holds.next() == at + SECOND
+
+
+def remote(address: str) -> TemporalRuns:
+    """What commands ask of the task queue of these workers."""
+    return TemporalRuns(temporal_address(address, {}), "default", Ports(environ={}).secrets)
+
+
+async def test_a_pause_holds_for_all_workers(address: str, tmp_path: Path) -> None:
+    """No worker starts a run of a tick until the schedule is resumed, and what passed meanwhile is not made up."""
+    holds = Holds()
+    holds.may_end.set()
+    made = holds.flow("* * * * * *", "allow", catch_up="all")
+    [each] = made.schedules
+    async with working(address, tmp_path / "a.db", made) as one, working(address, tmp_path / "b.db", made) as two:
+        last = await holds.next()
+        await remote(address).pause("holding", [each.id], True)
+
+        async def has_passed() -> bool:
+            return all(worker.engine.schedules.fates["holding", each.id, "paused"] >= 2 for worker in (one, two))
+
+        await until(has_passed)
+        while not holds.came.empty():
+            last = await holds.next()
+        await remote(address).pause("holding", [each.id], False)
+        assert await holds.next() - last > 2 * SECOND
+
+
+async def test_what_was_missed_before_a_schedule_was_resumed_is_not_made_up(address: str, tmp_path: Path) -> None:
+    """As on the embedded engine, though no worker was there when it was paused and resumed."""
+    holds = Holds()
+    made, now = holds.flow("0 * * * *", "allow", catch_up="all"), SystemClock().now()
+    [each] = made.schedules
+    async with working(address, tmp_path / "a.db", made, now - timedelta(hours=5)):
+        pass
+    for paused in (True, False):
+        await remote(address).pause("holding", [each.id], paused)
+    async with working(address, tmp_path / "a.db", made) as worker:
+
+        async def has_passed() -> bool:
+            return worker.engine.schedules.fates["holding", each.id, "paused"] >= 4
+
+        await until(has_passed)
+        assert worker.engine.schedules.fates["holding", each.id, "run"] == 0
+
+
+async def test_a_pause_of_one_store_holds_for_all_workers_from_then_on(address: str, tmp_path: Path) -> None:
+    """It was paused when its flow ran on the embedded engine, or by an earlier version."""
+    made = Holds().flow("0 * * * *", "allow")
+    [each] = made.schedules
+    async with working(address, tmp_path / "a.db", made):
+        pass
+    await FileEngine(tmp_path / "a.db").pause("holding", [each.id], True)
+    async with working(address, tmp_path / "a.db", made):
+        assert await remote(address).is_paused("holding", each.id)
+        assert not any(row.paused for row in (await FileEngine(tmp_path / "a.db").ticks()).values())
+
+
+def test_commands_pause_a_schedule_from_anywhere(resolute: Desk, address: str) -> None:
+    """Whichever store stands beside them, and without a worker; a run is started by hand all the same."""
+    resolute.environ["RESOLUTE_ENGINE"] = address
+    resolute.write("flows.py", MODULE)
+    command = ("--module", "flows.py", "schedule")
+
+    def paused(store: str) -> bool:
+        [found] = resolute(*command, "list", "--json", RESOLUTE_STORE=f"sqlite:///{store}.db").json
+        return bool(found["paused"])
+
+    for order, is_paused in (("pause", True), ("resume", False)):
+        answer = resolute(*command, order, "hourly", "--json")
+        assert [each["paused"] for each in answer.json] == [is_paused]
+        assert (paused("a"), paused("b")) == (is_paused, is_paused)
+    assert resolute(*command, "fire", "hourly", "--json").json["trigger"].startswith("fired:")
 
 
 async def _waits(worker: Any, run_id: str) -> bool:

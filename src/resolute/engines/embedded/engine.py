@@ -98,7 +98,7 @@ class EmbeddedEngine:
         self.drives_all = drives_all
         self._driver = Driver(self.core, drives_all=drives_all, max_live=max(4 * max_concurrent, 100))
         self._timers = self._driver.timers = Timers(self._driver)
-        self.schedules = Schedules(self._timers, self.tick, self.missed)
+        self.schedules = Schedules(self._timers, self.tick, self.missed, self.passes_until)
         self._orders = Orders(self.core, self._driver)
         self.retention = Retention(self._driver)
         self._starting: dict[str, asyncio.Future[None]] = {}
@@ -372,6 +372,14 @@ class EmbeddedEngine:
                 self.core.log.interrupt(row.id)
                 self._timers.poke_follow_ups()
                 await self._orders.settled_row(row.id)
+
+    async def pause(self, flow: str, trigger: str, paused: bool) -> None:
+        """Let a schedule's ticks pass without a run, or go on with its next one; raises EngineError."""
+        await self.schedules.pause(flow, trigger, paused)
+
+    async def passes_until(self, flow: str, trigger: str) -> datetime | None:
+        """Up to when a schedule's ticks pass because others than the store say so; None for no time."""
+        return None
 
     async def tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
         """Start the run of a scheduled time; the same time never starts two.

@@ -80,6 +80,17 @@ class Due:
     ticks: list[datetime] = field(default_factory=list)
     old: Missed = field(default_factory=Missed)
 
+    def take(self, until: datetime) -> Missed:
+        """Those up to a time, which are not among these any more."""
+        taken = Missed()
+        if self.old.last is not None and self.old.last <= until:
+            taken, self.old = self.old, taken
+        for at in self.ticks:
+            if at <= until:
+                taken.add(at)
+        self.ticks = [at for at in self.ticks if at > until]
+        return taken
+
 
 class Ahead:
     """The ticks of a schedule that have not come yet; to find them anew at each look would take most of the CPU time.
@@ -122,6 +133,8 @@ class Schedules:
     Args:
         start: starts the run of a tick unless it has one; False when its schedule lets none begin beside another.
         missed: is told of ticks that are not run.
+        passes_until: up to when the ticks of a schedule (flow, trigger) pass without a run, however many workers see
+            to them; None for one that nobody has paused.
 
     Attributes:
         fates: how many ticks of each schedule had which fate since the engine was opened.
@@ -132,10 +145,12 @@ class Schedules:
         host: Host,
         start: Callable[[Flow, Schedule, datetime], Awaitable[bool]],
         missed: Callable[[str, str, datetime, datetime, int], Awaitable[None]],
+        passes_until: Callable[[str, str], Awaitable[datetime | None]],
     ) -> None:
         self._host = host
         self._start = start
         self._tell_missed = missed
+        self._passes_until = passes_until
         self._paused: set[Name] = set()
         self._changed: dict[Name, asyncio.Event] = {}
         self._last: dict[Name, datetime] = {}
@@ -226,14 +241,16 @@ class Schedules:
     async def _see_to(self, flow: Flow, schedule: Schedule, due: Due) -> None:
         """Run what is to be run of the ticks that have come, and tell what is not."""
         core, name = self._host.core, (flow.name, schedule.id)
+        until = core.clock.now() if name in self._paused else await self._passes_until(*name)
+        passing = Missed() if until is None else due.take(until)
+        if passing.last is not None:
+            self.fates[*name, "paused"] += passing.count
+            told = "flow %s: the schedule %s is paused; ticks that passed: %d"
+            log.info(told, flow.name, schedule.id, passing.count)
+            await core.store.commit([PutTick(*name, passing.last)])
+            self._last[name] = max(self._last[name], passing.last)
         newest = due.ticks[-1] if due.ticks else due.old.last
-        assert newest is not None, "there is a tick to be seen to"
-        if name in self._paused:
-            count = len(due.ticks) + due.old.count
-            self.fates[*name, "paused"] += count
-            log.info("flow %s: the schedule %s is paused; ticks that passed: %d", flow.name, schedule.id, count)
-            await core.store.commit([PutTick(*name, newest)])
-            self._last[name] = max(self._last[name], newest)
+        if newest is None:
             return
         to_run, missed = due.ticks, due.old
         passed = _passed(schedule, to_run, core.clock.now())

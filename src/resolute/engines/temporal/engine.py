@@ -143,7 +143,7 @@ class TemporalEngine:
         given: JsonValue = input if recipe is None else from_text(input_text(recipe, input))
         now = self._clock.now()
         order = RunOrder(given, trigger, digest, scheduled_at, now, after, retries=retries)
-        with _asked(name):
+        with asked(name):
             try:
                 handle = await self.client.start_workflow(
                     flow,
@@ -172,19 +172,19 @@ class TemporalEngine:
 
     async def look(self, run_id: str) -> RunView:
         """The run as the server knows it, without asking a worker."""
-        with _asked(run_id):
+        with asked(run_id):
             found = await self.client.get_workflow_handle(run_id).describe()
             return execution_view(found, await found.memo())
 
     async def ended(self, run_id: str) -> RunView:
         """The run, with what it came to if it has ended; it is not waited for."""
-        with _asked(run_id):
+        with asked(run_id):
             run = await self.look(run_id)
             return await self._with_result(self.client.get_workflow_handle(run_id), run)
 
     async def how_ended(self, run_id: str) -> RunStatus | None:
         """How a run of this task queue has ended; None while it goes on, and for a run of others."""
-        with _asked(run_id):
+        with asked(run_id):
             found = await self.client.get_workflow_handle(run_id).describe()
             is_ours = found.task_queue == self.task_queue or found.task_queue.startswith(self.task_queue + OWN_QUEUE)
             run = execution_view(found, {})
@@ -192,7 +192,7 @@ class TemporalEngine:
 
     async def get(self, run_id: str) -> RunView:
         """The run with its journal; without a worker that has its flow, only with what the server knows."""
-        with _asked(run_id):
+        with asked(run_id):
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
             return await self._shown(handle, found)
@@ -261,7 +261,7 @@ class TemporalEngine:
         if query.status is not None:
             where.append(QUERY[query.status])
         found: dict[str, RunView] = {}
-        with _asked(""):
+        with asked(""):
             async for execution in self.client.list_workflows(" AND ".join(where)):
                 if execution.id in found or execution.status is WorkflowExecutionStatus.CONTINUED_AS_NEW:
                     continue  # an earlier execution of the same run
@@ -274,7 +274,7 @@ class TemporalEngine:
     async def unfinished(self) -> list[WorkflowExecution]:
         """The executions that have not ended, of whatever flow."""
         where = f'TaskQueue = {_quoted(self.task_queue)} AND ExecutionStatus = "Running"'
-        with _asked(""):
+        with asked(""):
             return [execution async for execution in self.client.list_workflows(where)]
 
     async def stuck(self) -> list[WorkflowExecution]:
@@ -285,13 +285,13 @@ class TemporalEngine:
             EngineError: it does not say which they are.
         """
         where = f'{self._ours} AND ExecutionStatus = "Running" AND TemporalReportedProblems IS NOT NULL'
-        with _asked(""):
+        with asked(""):
             return [execution async for execution in self.client.list_workflows(where)]
 
     async def unfinished_of(self, flow: str, trigger: str) -> str:
         """The id of the newest run of a trigger that has not ended, "" for none."""
         where = f'{self._ours} AND WorkflowType = {_quoted(flow)} AND ExecutionStatus = "Running"'
-        with _asked(""):
+        with asked(""):
             async for execution in self.client.list_workflows(where):
                 if (await execution.memo()).get("trigger") == trigger:
                     return execution.id
@@ -313,7 +313,7 @@ class TemporalEngine:
 
     async def result(self, run_id: str, timeout: timedelta | None = None) -> RunView:
         """The run once it has ended, or needs attention; raises RunNotFound, TimeoutError."""
-        with _asked(run_id):
+        with asked(run_id):
             async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
                 await self._over(run_id)
             handle = self.client.get_workflow_handle(run_id)
@@ -352,7 +352,7 @@ class TemporalEngine:
             EngineError: the run has ended already.
         """
         why = f"cancelled{f' by {by}' if by else ''}{f': {reason}' if reason else ''}"
-        with _asked(run_id):
+        with asked(run_id):
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
             status = execution_view(found, {}).status
@@ -376,7 +376,7 @@ class TemporalEngine:
             RunNotFound: no run has this id.
             EngineError: it has not failed, or was undone.
         """
-        with _asked(run_id):
+        with asked(run_id):
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
             run = execution_view(found, await found.memo())
@@ -428,7 +428,7 @@ class TemporalEngine:
             InputError: the data cannot be kept.
         """
         answer = from_text(signal_text(outcome, by, reason, data, self._clock.now()))
-        with _asked(run_id):
+        with asked(run_id):
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
             if found.status is not WorkflowExecutionStatus.RUNNING:
@@ -480,7 +480,7 @@ def _quoted(text: str) -> str:
 
 
 @contextmanager
-def _asked(run_id: str) -> Iterator[None]:
+def asked(run_id: str) -> Iterator[None]:
     """Say in our words what the server refuses."""
     try:
         yield

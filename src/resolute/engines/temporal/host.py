@@ -24,6 +24,7 @@ from resolute.engines.temporal.connection import connect
 from resolute.engines.temporal.engine import TemporalEngine
 from resolute.engines.temporal.notices import RemoteNotices
 from resolute.engines.temporal.own_runs import Order, OwnRuns
+from resolute.engines.temporal.pauses import Pauses
 from resolute.engines.temporal.payloads import data_converter
 from resolute.engines.temporal.serving import Service, serving
 from resolute.engines.temporal.values import StoreValues, Values
@@ -58,6 +59,7 @@ class TemporalHost(EmbeddedEngine):
 
     _remote: TemporalEngine | None = None
     _own: OwnRuns
+    pauses: Pauses
     _values: Values
     _shared: PostgresValues | None = None
 
@@ -105,6 +107,7 @@ class TemporalHost(EmbeddedEngine):
             client, task_queue, clock=core.clock, randomness=core.randomness, flows=list(flows)
         )
         self._own = OwnRuns(core, self._remote)
+        self.pauses = Pauses(client, task_queue)
 
     @asynccontextmanager
     async def serving(self, max_concurrent: int, grace: timedelta, hurry: asyncio.Event) -> AsyncIterator[None]:
@@ -128,6 +131,7 @@ class TemporalHost(EmbeddedEngine):
         async with AsyncExitStack() as stack:
             stack.push_async_callback(witness.close)
             if self.drives_all:
+                await _patiently("to hand over what is paused", self._bring_pauses)
                 self._timers.run(activities.left_pages.run())
                 self._timers.run(activities.lost_pages.run())
                 await stack.enter_async_context(serving(service, remote.task_queue, dict(core.flows)))
@@ -220,6 +224,25 @@ class TemporalHost(EmbeddedEngine):
         return await _patiently(
             f"the start of {run_id}", lambda: self.receive(flow, input, run_id=run_id, trigger=trigger)
         )
+
+    async def pause(self, flow: str, trigger: str, paused: bool) -> None:
+        await self.pauses.pause(flow, trigger, paused)
+
+    async def _bring_pauses(self) -> None:
+        """Let all workers of the task queue know of the schedules that were paused in this store alone."""
+        known = {(flow.name, schedule.id) for flow in self.core.flows.values() for schedule in flow.schedules}
+        for name, row in (await self.core.store.ticks()).items():
+            if row.paused and name in known:
+                await self.pauses.pause(*name, True)
+                await self.schedules.pause(*name, False)
+
+    async def passes_until(self, flow: str, trigger: str) -> datetime | None:
+        told = f"flow {flow}: whether {trigger} is paused"
+        try:
+            return await _patiently(told, lambda: self.pauses.passes_until(flow, trigger))
+        except EngineError as error:  # the server has no such schedules, or not for this worker: so nobody paused one
+            log.warning("%s is not known, and its tick is seen to: %s", told, error)
+            return None
 
     async def tick(self, flow: Flow, schedule: Schedule, at: datetime) -> bool:
         """Start the run of a scheduled time on Temporal; the same time never starts two.

@@ -20,6 +20,7 @@ from resolute.engines.embedded.store_engine import RUN_INPUT, RUN_OUTPUT
 from resolute.engines.temporal.address import TemporalAddress
 from resolute.engines.temporal.connection import connect
 from resolute.engines.temporal.engine import TemporalEngine
+from resolute.engines.temporal.pauses import FOR_EVER, Pauses
 from resolute.engines.temporal.payloads import data_converter
 from resolute.engines.temporal.values import NO_RUN
 from resolute.errors import EngineError, StoreDamaged
@@ -141,6 +142,17 @@ class TemporalRuns:
 
     async def retry(self, run_id: str) -> RunView:
         return await (await self.engine()).retry(run_id)
+
+    async def pause(self, flow: str, triggers: Sequence[str], paused: bool) -> None:
+        """Pause schedules for all workers of the task queue, or let them go on."""
+        for trigger in triggers:
+            await (await self._pauses()).pause(flow, trigger, paused)
+
+    async def is_paused(self, flow: str, trigger: str) -> bool:
+        return await (await self._pauses()).passes_until(flow, trigger) == FOR_EVER
+
+    async def _pauses(self) -> Pauses:
+        return Pauses((await self.engine()).client, self._task_queue)
 
     async def signal(
         self,
