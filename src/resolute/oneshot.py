@@ -23,7 +23,7 @@ from resolute.engines.embedded.places import engine_of
 from resolute.engines.embedded.store import Store
 from resolute.engines.embedded.store_engine import StoreEngine, Taken
 from resolute.engines.temporal.address import TemporalAddress
-from resolute.errors import RunNotFound, StoreError, StoreOwned, StoreUnavailable
+from resolute.errors import StoreError, StoreOwned, StoreUnavailable
 from resolute.model.recipe import Flow, with_children
 from resolute.ports import Ports, open_providers, shared_ledger
 from resolute.postgres.address import PostgresAddress
@@ -37,6 +37,8 @@ SHORT_WAIT_S: Final = 2.0
 SETTLE_S: Final = 10.0
 #: How often a parked run is looked at, whether somebody has answered or ended it.
 REST_S: Final = 0.5
+#: How often it is looked whether the owner that works for a run on a server is still there.
+OWNER_S: Final = 1.0
 #: How long a Temporal server is looked for.
 CONNECTS_IN: Final = timedelta(seconds=10)
 #: Attempts at the same time, of one run.
@@ -121,28 +123,40 @@ async def _ask(once: Once, engine: StoreEngine, ports: Ports, started: Callable[
     else:
         params["job"] = dict(once.job)
     method = "start" if once.job is None else "start_job"
-    found = await engine.order(method, is_secret=bool(once.secrets), **params)
-    if isinstance(found, Taken):
-        return found
-    started(once.run_id)
-    try:
-        return await _outcome(once, engine, ports)
-    except asyncio.CancelledError:
-        if once.secrets:
-            await _cancel(engine, once.run_id)
-        raise
-
-
-async def _outcome(once: Once, engine: StoreEngine, ports: Ports) -> RunView | Taken:
-    """The run as the owner has ended it, in the store or on its server."""
-    try:
-        return await engine.outcome(once.run_id)
-    except RunNotFound:
-        if once.server is None:
+    while True:
+        owner = await asyncio.to_thread(lambda: engine.owner)
+        found = await engine.order(method, is_secret=bool(once.secrets), **params)
+        if isinstance(found, Taken):
+            return found
+        started(once.run_id)
+        try:
+            run = await _outcome(once, engine, ports, owner)
+        except asyncio.CancelledError:
+            if once.secrets:
+                await _cancel(engine, once.run_id)
             raise
-        from resolute.engines.temporal.runs import TemporalRuns  # whose flows run here needs no extra
+        if run is not None:
+            return run
+        log.info("run %s is handed over again: the owner of the store has changed", once.run_id)
 
-        return await TemporalRuns(*once.server, ports.secrets).result(once.run_id)
+
+async def _outcome(once: Once, engine: StoreEngine, ports: Ports, owner: str) -> RunView | Taken | None:
+    """The run as the owner has ended it, in the store or on its server; None for one that the owner left there."""
+    if once.server is None or await engine.reader.find(once.run_id) is not None:
+        return await engine.outcome(once.run_id)
+    from resolute.engines.temporal.runs import TemporalRuns  # whose flows run here needs no extra
+
+    database = database_place(load_settings(environ=ports.environ).database)
+    runs = TemporalRuns(*once.server, ports.secrets, store=engine.reader, database=database)
+    ended = asyncio.create_task(runs.result(once.run_id))
+    try:
+        while not (await asyncio.wait({ended}, timeout=OWNER_S))[0]:
+            with suppress(StoreUnavailable):  # the owner waits for its store as well
+                if await asyncio.to_thread(lambda: engine.owner) != owner:
+                    return None
+        return ended.result()
+    finally:
+        ended.cancel()
 
 
 async def _cancel(engine: StoreEngine, run_id: str) -> None:

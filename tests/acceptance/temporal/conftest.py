@@ -15,7 +15,7 @@ from tests.temporal_server import TemporalServer, lasting_server, temporal_serve
 __all__ = ["lasting_server", "temporal_server"]
 
 #: What cannot be read without psycopg. CI has it.
-_WITH_PSYCOPG = ["test_ledger_away.py", "test_lost_pages.py", "test_storm.py"]
+_WITH_PSYCOPG = ["test_jobs_beside_workers.py", "test_ledger_away.py", "test_lost_pages.py", "test_storm.py"]
 collect_ignore = [] if find_spec("psycopg") or os.environ.get("CI") else _WITH_PSYCOPG
 
 

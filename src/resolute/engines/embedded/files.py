@@ -95,6 +95,11 @@ class FileEngine(StoreEngine):
         found = holder(self.path)
         return found is not None and found.address is not None
 
+    @property
+    def owner(self) -> str:
+        found = holder(self.path)
+        return "" if found is None else f"{found.pid} {found.address}"
+
     async def ticks(self) -> dict[tuple[str, str], TickRow]:
         return await super().ticks() if self.path.exists() else {}
 

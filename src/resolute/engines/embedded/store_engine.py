@@ -75,6 +75,11 @@ class StoreEngine(ABC):
     def has_worker(self) -> bool:
         """Whether a process that takes orders owns the store now."""
 
+    @property
+    @abstractmethod
+    def owner(self) -> str:
+        """What tells the process that owns the store now from every other, "" for none."""
+
     @abstractmethod
     async def order(self, method: str, *, is_secret: bool = False, **params: Any) -> Any:
         """What the owner answers, or `Taken` where the store has none.

@@ -61,6 +61,11 @@ class PostgresEngine(StoreEngine):
         found = self.reader.holder()
         return found is not None and found.listens
 
+    @property
+    def owner(self) -> str:
+        found = self.reader.holder()
+        return "" if found is None else found.token
+
     async def order(self, method: str, *, is_secret: bool = False, **params: Any) -> Any:
         line = call_text(method, params).decode("ascii")
         reached, away_s = False, 0.0
