@@ -111,6 +111,12 @@ def page_alone() -> Flow:
     return flow("page-alone").triggered_by(manual()).then(_page("on fire")).build()
 
 
+def undone() -> Flow:
+    """A page that is taken back when its run does not go on."""
+    undo = pagerduty.resolve_event(routing_key=secret("PAGERDUTY_ROUTING_KEY"), dedup_key="a")
+    return flow("undone").triggered_by(manual()).then(_page("on fire").undo(undo)).build()
+
+
 def left() -> Flow:
     """A page that is left to itself when it is not accepted at once."""
     page = _page("on fire").or_else(act(given=1).as_("told"), after=timedelta(seconds=1))

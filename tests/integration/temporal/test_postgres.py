@@ -15,6 +15,7 @@ from resolute import Client, Flow, RunFailed, Worker, WorkerConfig, flow, input_
 from resolute.clock import SystemClock
 from resolute.engines.embedded.store import LedgerQuery
 from resolute.engines.temporal import lost_pages
+from resolute.engines.temporal.order import DROP_PAGE
 from resolute.ledger.postgres.ledger import LedgerReader, PostgresLedger
 from resolute.ledger.row import Row
 from resolute.ports import Ports
@@ -127,6 +128,35 @@ async def test_a_page_that_another_worker_goes_on_with_is_settled_everywhere(
             await until(lambda: not one.engine.core.log.unsettled())
     [row] = await logged(shared)
     assert (row.status, row.attempts > 1) == ("accepted", True)
+
+
+async def test_cancel_of_a_page_with_an_undo_waits_for_the_shared_log(
+    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Another worker may have sent the page: while nobody can tell, it is neither dropped nor sent."""
+    environ = sharing(postgres.url(postgres.address().schema), tmp_path)[0]
+    account.faults.outage(True)
+    async with working(address, account, environ, flows.undone()) as worker:
+        run = await worker.client.start("undone", run_id="r")
+        await until(lambda: bool(waiting(worker)))
+        await asyncio.to_thread(postgres.stop)
+        try:
+            await run.cancel()
+            handle = worker.engine.remote.client.get_workflow_handle("r")  # type: ignore[attr-defined]
+
+            async def asks_again() -> bool:
+                pending = (await handle.describe()).raw_description.pending_activities
+                return any(each.activity_type.name == DROP_PAGE and each.attempt > 1 for each in pending)
+
+            async with asyncio.timeout(SOON.total_seconds()):
+                while not await asks_again():  # noqa: ASYNC110 - the server is asked
+                    await asyncio.sleep(LOOK_S)
+            account.faults.outage(False)
+        finally:
+            await asyncio.to_thread(postgres.start)
+        with pytest.raises(RunFailed, match="cancelled"):
+            await run.result(SOON)
+    assert not any(request.applied for request in account.requests)
 
 
 @pytest.fixture
