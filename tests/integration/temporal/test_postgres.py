@@ -163,6 +163,7 @@ async def test_cancel_of_a_page_with_an_undo_waits_for_the_shared_log(
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers take others for lost as soon as nothing is heard of them."""
     monkeypatch.setattr(lost_pages, "IDLE", timedelta(0))
+    monkeypatch.setattr(lost_pages, "TOLD_IN", timedelta(0))
     monkeypatch.setattr(lost_pages, "LOOK_S", 0.1)
 
 
@@ -223,20 +224,31 @@ async def test_page_that_its_run_has_left_goes_on_when_its_worker_is_lost(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_page_of_a_lost_worker_is_not_sent_when_its_time_is_over(
-    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path
+@pytest.mark.parametrize(
+    ("position", "status", "reason"),
+    [("work", "accepted", "its run has its answer"), ("other", "undelivered", "not accepted within 24 h")],
+    ids=["its run has its answer", "its time is over"],
+)
+async def test_page_of_a_lost_worker_is_not_sent_in_vain(
+    address: str,
+    account: PagerDutySimulator,
+    postgres: PostgresServer,
+    tmp_path: Path,
+    position: str,
+    status: str,
+    reason: str,
 ) -> None:
-    """It is undelivered then, in the log that all workers share too."""
+    """Where its worker could tell the server what came of it but not the log, and where it is too late."""
     shared = postgres.url(postgres.address().schema)
     dead = PostgresLedger(postgres_address(shared))
     await dead.open("dead", b"k" * 32)
     async with working(address, account, sharing(shared, tmp_path)[0], flows.child()) as worker:
         await (await worker.client.start("child", {"n": 1}, run_id="r")).result(SOON)
-        await dead.put([rows.row(1, run_no=0, run_id="r", due_at=None)], {})
+        await dead.put([rows.row(1, run_no=0, run_id="r", position=position)], {})
         row = await settled(shared)
     await dead.close()
-    assert (row.status, len(account.requests)) == ("undelivered", 0)
-    assert row.message == "not accepted within 24 h, and its worker did not come back"
+    assert (row.status, len(account.requests)) == (status, 0)
+    assert row.message == f"{reason}, and its worker did not come back"
 
 
 async def test_a_page_is_retried_by_a_worker_that_has_never_seen_it(

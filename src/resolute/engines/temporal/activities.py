@@ -58,7 +58,7 @@ class Activities:
         self._look = remote.ended
         self._pages = Pages(core)
         self.left_pages = LeftPages(core, self._pages.has, remote.ended)
-        self.lost_pages = LostPages(core, self._pages.alone, remote.how_ended)
+        self.lost_pages = LostPages(core, self._pages.alone, remote.ended_here)
         self._cuts: dict[str, Cut] = {}
 
     @property

@@ -28,7 +28,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from resolute.clock import Clock, Randomness, new_id
-from resolute.engine import RunQuery, RunStatus, RunView, SignalOutcome
+from resolute.engine import RunQuery, RunView, SignalOutcome
 from resolute.engines.embedded.failure_notice import NOTICE_FLOW
 from resolute.engines.embedded.request import (
     check_gate,
@@ -182,13 +182,13 @@ class TemporalEngine:
             run = await self.look(run_id)
             return await self._with_result(self.client.get_workflow_handle(run_id), run)
 
-    async def how_ended(self, run_id: str) -> RunStatus | None:
-        """How a run of this task queue has ended; None while it goes on, and for a run of others."""
+    async def ended_here(self, run_id: str) -> RunView | None:
+        """A run of this task queue that has ended, as `get` shows it; None while it goes on, and for one of others."""
         with asked(run_id):
-            found = await self.client.get_workflow_handle(run_id).describe()
+            handle = self.client.get_workflow_handle(run_id)
+            found = await handle.describe()
             is_ours = found.task_queue == self.task_queue or found.task_queue.startswith(self.task_queue + OWN_QUEUE)
-            run = execution_view(found, {})
-            return run.status if is_ours and run.is_finished else None
+            return await self._shown(handle, found) if is_ours and execution_view(found, {}).is_finished else None
 
     async def get(self, run_id: str) -> RunView:
         """The run with its journal; without a worker that has its flow, only with what the server knows."""

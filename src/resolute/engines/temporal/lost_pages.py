@@ -11,10 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, cast
 
-from resolute.engine import RunStatus
+from resolute.clock import monotonic
+from resolute.engine import RunView
 from resolute.engines.embedded.core import Core
 from resolute.errors import ConfigError, EngineError, RunNotFound, StoreUnavailable
 from resolute.ledger.incident_log import KeyGone, as_left
@@ -29,28 +30,33 @@ log = logging.getLogger("resolute.temporal")
 LOOK_S: Final = 30.0
 #: A worker that lives attempts a page, or lets it go, within much less time than this.
 IDLE: Final = timedelta(minutes=5)
+#: A worker that lives tells the log what it did while that was away, within so long after it is back.
+TOLD_IN: Final = timedelta(minutes=1)
 #: So many of them are looked at together.
 AT_ONCE: Final = 50
 
 
 class LostPages:
-    """Sees to them: those of cancelled runs are settled, and not sent; any other goes on without its run.
+    """Sees to them: a page that its run has an answer for, or that it does not want any more, is settled and not sent.
+
+    Any other goes on without its run.
 
     Args:
         alone: is held while something is done with the page at this run id and position.
-        how_ended: how a run of this worker's task queue has ended, None for any other.
+        ended: a run of this worker's task queue that has ended, None for any other.
     """
 
     def __init__(
         self,
         core: Core,
         alone: Callable[[str], AbstractAsyncContextManager[None]],
-        how_ended: Callable[[str], Awaitable[RunStatus | None]],
+        ended: Callable[[str], Awaitable[RunView | None]],
     ) -> None:
         self._core = core
         self._alone = alone
-        self._how_ended = how_ended
+        self._ended = ended
         self._seen = 0
+        self._found: dict[int, float] = {}  # row → since when the log has answered that it is abandoned
 
     async def run(self) -> None:
         """Look for them again and again, until cancelled; a worker that shares no log has none."""
@@ -59,36 +65,41 @@ class LostPages:
                 await self._look(self._core.ledger)
             except StoreUnavailable as error:
                 log.debug("pages of lost workers are looked for again later: %s", error)
+                self._found.clear()
             await asyncio.sleep(LOOK_S)
 
     async def _look(self, ledger: SharedLedger) -> None:
         for row in await ledger.abandoned(IDLE, self._seen, AT_ONCE):
             self._seen = row.id
-            ended = await self._end_of(row)
-            if ended is not None:
+            if monotonic() - self._found.setdefault(row.id, monotonic()) < TOLD_IN.total_seconds():
+                continue
+            run = await self._run_of(row)
+            if run is not None:
                 async with self._alone(f"{row.run_id}/{row.position}"):
-                    await self._see_to(ledger, row, ended)
+                    await self._see_to(ledger, row, run)
 
-    async def _see_to(self, ledger: SharedLedger, row: Row, ended: RunStatus) -> None:
+    async def _see_to(self, ledger: SharedLedger, row: Row, run: RunView) -> None:
         core = self._core
+        node = next((each for each in run.nodes if each.position == row.position), None)
         known, now = await core.store.ledger_by_key(row.idempotency_key), core.clock.now()
         move = next_move(row, now)
         if known is not None and not known.is_settled:
             return  # this worker is at it already
-        if ended == "cancelled":
-            await self._settle(ledger, row, Settle("cancelled", "its run was cancelled"))
-        elif known is not None:  # settled here before it could be claimed
-            if isinstance(await ledger.claim(known), Granted):
-                await ledger.put([known], {})
+        if node is not None and node.status == "done":
+            await self._settle(ledger, row, Settle("accepted", "its run has its answer"), node.finished_at or now)
+        elif run.status == "cancelled":
+            await self._settle(ledger, row, Settle("cancelled", "its run was cancelled"), now)
         elif isinstance(move, Settle):
-            await self._settle(ledger, row, move)
-        elif self._can_send(row):
+            await self._settle(ledger, row, move, now)
+        elif known is not None:  # settled here before it could be claimed
+            await self._settle(ledger, row, Settle(known.status, known.message), now)
+        elif (node is not None or run.status != "succeeded") and self._can_send(row):
             await self._adopt(row)
 
-    async def _end_of(self, row: Row) -> RunStatus | None:
-        """How a page's run has ended; None where it goes on, or is unknown here."""
+    async def _run_of(self, row: Row) -> RunView | None:
+        """A page's run once it has ended; None where it goes on, or is unknown here."""
         try:
-            return await self._how_ended(row.run_id)
+            return await self._ended(row.run_id)
         except RunNotFound:
             return None
         except StoreUnavailable:
@@ -97,14 +108,14 @@ class LostPages:
             log.warning("run %s: what became of its page cannot be asked: %s", row.run_id, error)
             return None
 
-    async def _settle(self, ledger: SharedLedger, row: Row, end: Settle) -> None:
+    async def _settle(self, ledger: SharedLedger, row: Row, end: Settle, at: datetime) -> None:
         """Settle a page that is not sent any more, by what is known of it."""
         claim = await ledger.claim(row)
         if not isinstance(claim, Granted):  # somebody was faster
             return
         row, status = as_left(row, claim, self._core.clock.now()), end.status
         why = f"{end.reason}, and its worker did not come back"
-        if row.unknown_since is not None:
+        if row.unknown_since is not None and status != "accepted":
             is_trigger = row.action == "trigger"
             found = is_trigger and await self._core.log.was_received(row, row.unknown_since - LOOK_BACK)
             status = "accepted" if found else "undelivered"
@@ -116,10 +127,10 @@ class LostPages:
             error_message="",
             response_status="success" if status == "accepted" else row.response_status,
             unknown_since=None if status == "accepted" else row.unknown_since,
-            is_open=row.action == "trigger" and row.is_unknown,
+            is_open=row.action == "trigger" and (row.is_unknown or status == "accepted"),
             due_at=None,
             awaited=False,
-            settled_at=self._core.clock.now(),
+            settled_at=at,
         )
         await ledger.put([settled], {})
         log.warning("run %s: %s (%s %s) is %s: %s", row.run_id, row.position, row.action, row.dedup_key, status, why)
