@@ -39,20 +39,8 @@ class LiveRun(RunState):
         if flow.cursors:
             await self.core.memory_of(cursors_of(flow.name))
 
-    @property
-    def tick(self) -> tuple[str, datetime] | None:
-        at = self.row.scheduled_at
-        return None if at is None else (self.row.trigger, at)
-
-    @property
-    def retries(self) -> int:
-        return self.row.retries
-
     def env(self, name: str) -> str | None:
         return self.core.environ.get(name)
-
-    def shield(self, end: StepFailed | RunStopped) -> None:
-        self.shielded = True
 
     async def call(self, node: Node[Any], position: str, inputs: Callable[[datetime], ResolvedInputs]) -> Finished:
         entry = self.entries.get(position)

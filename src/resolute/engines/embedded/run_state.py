@@ -8,30 +8,25 @@ next node begin.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from resolute.engine import RunStopped, StepFailed
 from resolute.engines.embedded.branches import Branches, Parked
 from resolute.engines.embedded.core import Core
 from resolute.engines.embedded.happenings import happened
 from resolute.engines.embedded.large import LARGE_CHARS, digest_of, refer, referred
+from resolute.engines.embedded.run_journal import ERROR_CHARS, RunJournal
 from resolute.engines.embedded.store import DropEntry, Entry, Op, PutLarge, PutMemory, RunRow
-from resolute.errors import ReplayMismatch
 from resolute.ledger.incident_log import Outcome
 from resolute.ledger.lanes import SET_BACK
 from resolute.ledger.row import Row
 
-#: Longest error text that is kept.
-ERROR_CHARS = 4000
 
-
-class RunState:
+class RunState(RunJournal):
     """One run in memory.
 
     Attributes:
-        entries: its journal by position.
         branches: what goes on side by side in it.
         begun_before: positions at which an attempt was under way when the run was taken up.
         attempts: the attempts that are under way.
@@ -41,20 +36,14 @@ class RunState:
     """
 
     def __init__(self, core: Core, row: RunRow, entries: Sequence[Entry], *, batch: Sequence[Op] = ()) -> None:
+        super().__init__(row, entries)
         self.core = core
-        self.row = row
-        self.run_id = row.id
-        self.entries = {entry.position: entry for entry in entries}
         self.branches = Branches(self._all_parked)
         self.begun_before = {entry.position for entry in entries if entry.status == "running"}
         self.attempts: set[asyncio.Task[Any]] = set()
         self.attempting = 0
         self.sending = 0
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.shielded = False
-        self._order = max((entry.order for entry in entries), default=0)
-        self._done_no = max((entry.done_no for entry in entries), default=0)
-        self._signals = sum(entry.kind == "signal" for entry in entries)
         self._batch: list[Op] = list(batch)
         self._wakes: list[Row] = []
         self._large = {op.digest: op.text for op in batch if isinstance(op, PutLarge)}
@@ -120,58 +109,11 @@ class RunState:
 
     # Entries
 
-    def new(self, position: str, kind: str, key: str, now: datetime, **fields: Any) -> Entry:
-        """An entry that the journal does not have yet."""
-        self._order += 1
-        return Entry(self.row.no, position, self._order, kind, key, ready_at=now, **fields)
-
-    def finish(self, entry: Entry, **changes: Any) -> Entry:
-        """Write an entry as done."""
-        self._done_no += 1
-        now = self.core.clock.now()
-        return self.put(entry.but(status="done", done_no=self._done_no, finished_at=now, **changes))
+    def now(self) -> datetime:
+        return self.core.clock.now()
 
     def failed(self, entry: Entry, error: str) -> Entry:
-        """The entry as it is when it has failed for good."""
-        return entry.but(status="failed", error=self.kept(error), finished_at=self.core.clock.now())
-
-    def once(
-        self, position: str, kind: str, key: str, make: Callable[[Entry, datetime], Entry], activity: str = ""
-    ) -> Entry:
-        """The entry of this position, made the first time; a StepFailed is recorded and raised then and ever after."""
-        entry = self.entries.get(position)
-        if entry is None:
-            if kind != "result":  # all its steps are done: it may end in a worker that stops
-                self.may_begin()
-            now = self.core.clock.now()
-            entry = self.new(position, kind, key, now, status="waiting", activity=activity)
-            try:
-                entry = make(entry, now)
-            except StepFailed as failure:
-                entry = self.failed(entry, failure.error)
-            if entry.status == "done":
-                self._done_no += 1
-                entry = entry.but(done_no=self._done_no)
-            self.put(entry)
-        self.expect(entry, kind, activity)
-        self.raise_ended(entry)
-        return entry
-
-    def expect(self, entry: Entry, kind: str, activity: str) -> None:
-        """Raise ReplayMismatch when the flow now has something else at this position."""
-        if entry.kind != kind or entry.activity != activity:
-            recorded = entry.activity or entry.kind
-            raise ReplayMismatch(
-                f'Run {self.run_id} recorded "{recorded}" at "{entry.position}", but the flow now has '
-                f'"{activity or kind}" there. Restore that step, or cancel the run and start it anew.'
-            )
-
-    def raise_ended(self, entry: Entry) -> None:
-        """Raise what an entry has come to when that was no success."""
-        if entry.status == "failed":
-            raise StepFailed(entry.key, entry.error, position=entry.position)
-        if entry.status == "cancelled":
-            raise self.stopped()
+        return entry.but(status="failed", error=self.kept(error), finished_at=self.now())
 
     def due(self, entry: Entry, due_at: datetime, now: datetime) -> datetime:
         """When a parked entry goes on; one that a clock set back since would lengthen begins its wait anew."""
@@ -219,11 +161,6 @@ class RunState:
 
     # Stopping
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the run is being stopped, and nothing new may begin."""
-        return bool(self.row.stop) and not self.shielded
-
     def stop(self, how: str, reason: str) -> None:
         """Stop the run from now on: its attempts are cancelled, its waits are over; a page on its way settles first."""
         if self.row.stop or self.shielded:
@@ -233,25 +170,11 @@ class RunState:
             attempt.cancel()
         self.branches.wake()
 
-    def check(self) -> None:
-        """Raise RunStopped when the run is being stopped."""
-        if self.stopping:
-            raise self.stopped()
-
     def may_begin(self) -> None:
-        """Raise what ends a branch that would begin something new in a run that is stopped or leaves memory."""
-        self.check()
+        """The same, also in a run that leaves memory."""
+        super().may_begin()
         if self.leaving:
             raise Parked
-
-    def stopped(self) -> RunStopped:
-        """What ends the branches of a run that is being stopped."""
-        return RunStopped(self.row.stop_reason or self.row.stop, is_failure=self.row.stop == "timed_out")
-
-    def cancelled(self, entry: Entry) -> RunStopped:
-        """Write an entry as cancelled; returns what ends its branch."""
-        self.put(entry.but(status="cancelled", due_at=None, finished_at=self.core.clock.now()))
-        return self.stopped()
 
     # Waiting
 
@@ -283,15 +206,4 @@ class RunState:
 
     def receive(self, gate: str, text: str) -> None:
         """Keep an answer for a gate with the next batch."""
-        now = self.core.clock.now()
-        self.put(self.new(f"~signal[{self._signals}]", "signal", gate, now, status="waiting", output=self.keep(text)))
-        self._signals += 1
-
-    def signal_for(self, position: str, key: str) -> Entry | None:
-        """The oldest answer that no gate has taken yet and that is meant for this one."""
-        waiting = (
-            entry
-            for entry in self.entries.values()
-            if entry.kind == "signal" and entry.status == "waiting" and entry.key in (key, position)
-        )
-        return min(waiting, key=lambda entry: entry.order, default=None)
+        self.keep_answer(gate, self.now(), self.keep(text))

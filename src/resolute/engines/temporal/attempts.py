@@ -21,7 +21,7 @@ from resolute.context import Attempt, LedgerView, Memory
 from resolute.engines.embedded.attempt import execute
 from resolute.engines.embedded.core import Core, cursors_of
 from resolute.engines.embedded.node_work import told
-from resolute.engines.embedded.run_state import ERROR_CHARS
+from resolute.engines.embedded.run_journal import ERROR_CHARS
 from resolute.engines.temporal.order import ATTEMPT_FAILED, NODE_FAILED, POSTPONED
 from resolute.engines.temporal.values import NotThere, Values
 from resolute.engines.temporal.witness import attempt_event

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from resolute.engine import Fault, RunStopped, StepFailed
-from resolute.engines.embedded.run_state import ERROR_CHARS
+from resolute.engines.embedded.run_journal import ERROR_CHARS
 from resolute.engines.embedded.store import RunRow
 from resolute.engines.embedded.views import ended
 from resolute.jsontypes import JsonValue

@@ -87,15 +87,6 @@ class WorkflowPort(WorkflowJournal):
     def input(self) -> Any:
         return self._input
 
-    @property
-    def tick(self) -> tuple[str, datetime] | None:
-        at = self.row.scheduled_at
-        return None if at is None else (self.row.trigger, at)
-
-    @property
-    def retries(self) -> int:
-        return self.row.retries
-
     def env(self, name: str) -> str | None:
         return self._env.get(name)
 
@@ -262,7 +253,7 @@ class WorkflowPort(WorkflowJournal):
 
     def record(self, position: str, kind: str, key: str, decide: Callable[[datetime], JsonValue]) -> JsonValue:
         def made(entry: Entry, now: datetime) -> Entry:
-            return entry.but(status="done", output=to_text(decide(now)))
+            return entry.but(status="done", output=to_text(decide(now)), finished_at=now)
 
         value: JsonValue = from_text(self.once(position, kind, key, made).output)
         return value
@@ -278,7 +269,7 @@ class WorkflowPort(WorkflowJournal):
         def made(entry: Entry, now: datetime) -> Entry:
             text = to_text(move(now, self.cursor(name)))
             self._cursors[name] = self._moved[name] = text
-            return entry.but(status="done", output=text)
+            return entry.but(status="done", output=text, finished_at=now)
 
         value: JsonValue = from_text(self.once(position, "cursor", key, made).output)
         return value
