@@ -24,7 +24,7 @@ MACHINES = [
     "sqlite",
     pytest.param("postgres", marks=pytest.mark.ci_only),
     pytest.param("temporal", marks=pytest.mark.ci_only),
-    pytest.param("temporal-moved", marks=[pytest.mark.ci_only, pytest.mark.moved_time]),
+    pytest.param("temporal-moved", marks=pytest.mark.ci_only),
 ]
 
 

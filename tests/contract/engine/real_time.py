@@ -1,6 +1,6 @@
-"""The promises that need no time to pass: on Temporal they are held on the development server, in real time.
+"""The promises that need no time to pass: they are held on Temporal's development server, too, in real time.
 
-All others are held on the test server, whose time is moved, and which is not steady enough yet to decide on a change.
+All are held on its test server, whose time is moved, but those that need what it does not do.
 """
 
 from __future__ import annotations

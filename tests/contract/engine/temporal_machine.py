@@ -29,6 +29,8 @@ from tests.temporal_server import TemporalServer, TestServer, Wire
 FOR_EVER: Final = timedelta(days=1)
 #: A worker that was killed goes on in this process until it has said good-bye, which takes less than this.
 GOOD_BYE_S: Final = 60
+#: How often an attempt says that it lives where hours pass.
+BEAT_S: Final = 7.0
 
 
 class MortalStore(BreakableStore):
@@ -100,13 +102,13 @@ class TemporalMachine(MemoryMachine):
         self._wires.append(wire)
         near = await wire.open()
         await engine.connect(TemporalAddress(f"127.0.0.1:{near}", self._namespace), "tests")
-        self._connected(engine)
+        await self._connected(engine)
         await engine.open()
         self._served, self._hurry = AsyncExitStack(), asyncio.Event()
         if engine.drives_all:
             await self._served.enter_async_context(engine.serving(self._slots, FOR_EVER, self._hurry))
 
-    def _connected(self, engine: TemporalHost) -> None:
+    async def _connected(self, engine: TemporalHost) -> None:
         """The engine has its connection."""
 
     async def _pass(self) -> None:
@@ -119,9 +121,8 @@ class TemporalMachine(MemoryMachine):
         self._hurry.set()
         self._ghosts.add(asyncio.create_task(self._served.aclose()))
         await self.steps(3)  # now no attempt begins any more
-        doomed = {
-            task for task in asyncio.all_tasks() if not (task in self._outside | self._ghosts or _is_of_sdk(task))
-        }
+        kept = self._kept()
+        doomed = {task for task in asyncio.all_tasks() if not (task in kept or _is_of_sdk(task))}
         for task in doomed:
             task.cancel()
         await wire.divert(self._grave.port)
@@ -129,6 +130,10 @@ class TemporalMachine(MemoryMachine):
         if self._engine is not None and self._engine.broken.done():
             self._engine.broken.exception()  # its store broke, which nobody is there to hear
         self._engine = None
+
+    def _kept(self) -> set[asyncio.Task[Any]]:
+        """The tasks that are none of the worker's."""
+        return self._outside | self._ghosts
 
     async def stop(self, grace: timedelta = timedelta(0)) -> None:
         if self._engine is not None:
@@ -167,25 +172,31 @@ class SkippingMachine(TemporalMachine):
         """A machine for a server that no other one has used."""
         loop.go_real()
         # Where hours pass a worker says less often that an attempt lives, and the SDK keeps nothing of that back.
-        _pace(patch, lost_after_s=20, beat_s=7)
+        _pace(patch, lost_after_s=20, beat_s=BEAT_S)
         patch.setattr(serving, "BEAT_S", 0.001)
         patch.setattr(temporal_engine, "LONGEST_LOOK_S", 60.0)
         patch.setattr(left_pages, "LOOK_S", 60.0)
         patch.setattr(notices, "LOOK_EVERY", timedelta(minutes=2))
         patch.setattr(temporal_engine, "END_IN_S", 12.0)
-        # The test server takes no task back from a worker that is gone, which a server does after a second.
-        patch.setattr(serving, "Worker", partial(serving.Worker, max_cached_workflows=0))
-        return SkippingMachine(loop, await SkippedTime.of(loop, server.port), server, grave)
+        # The test server takes no task back from a worker that is gone, which a server does after a second. A worker
+        # that keeps no run lets all but one of the tasks lie that it was given, so it takes them one by one.
+        worker = partial(serving.Worker, max_cached_workflows=0, max_concurrent_workflow_tasks=1)
+        patch.setattr(serving, "Worker", worker)
+        return SkippingMachine(loop, await SkippedTime.of(loop, server, timedelta(seconds=BEAT_S)), server, grave)
 
-    def _connected(self, engine: TemporalHost) -> None:
+    async def _connected(self, engine: TemporalHost) -> None:
         engine.remote.client = self._answers.of(engine.remote.client)
+        await self._time.worker_is_new()
 
     async def _pass(self) -> None:
         await self._time.pass_through()
 
+    def _kept(self) -> set[asyncio.Task[Any]]:
+        return super()._kept() | self._time.tasks
+
     async def kill(self) -> None:
-        with self._time.losing():
-            await super().kill()
+        await super().kill()
+        await self._time.worker_is_new()
 
     async def down(self) -> None:
         await self._time.stop()

@@ -42,7 +42,7 @@ async def test_a_time_is_seen_to_once_though_the_worker_dies_at_it(machine: Mach
     await machine.steps(number)
     await machine.kill()
     await machine.up(TICKING)
-    await machine.wait(seconds=30)
+    await machine.wait(minutes=1)
     assert await ids(machine) == ["10:10:00Z"]
     assert "a" in machine.book.finished
     assert all(call.repeated for call in machine.book.calls[1:])
