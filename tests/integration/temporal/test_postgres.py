@@ -14,7 +14,7 @@ import pytest
 from resolute import Client, Flow, RunFailed, Worker, WorkerConfig, flow, input_data, manual
 from resolute.clock import SystemClock
 from resolute.engines.embedded.store import LedgerQuery
-from resolute.engines.temporal import lost_pages
+from resolute.engines.temporal import left_pages, lost_pages
 from resolute.engines.temporal.order import DROP_PAGE
 from resolute.ledger.postgres.ledger import LedgerReader, PostgresLedger
 from resolute.ledger.row import Row
@@ -128,6 +128,33 @@ async def test_a_page_that_another_worker_goes_on_with_is_settled_everywhere(
             await until(lambda: not one.engine.core.log.unsettled())
     [row] = await logged(shared)
     assert (row.status, row.attempts > 1) == ("accepted", True)
+
+
+async def test_a_page_that_was_delivered_while_the_log_was_away_is_not_sent_anew(
+    address: str, account: PagerDutySimulator, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who had begun it finds its run ended and the log without an answer, until the other worker tells that."""
+    monkeypatch.setattr(left_pages, "LOOK_S", 0.1)
+    monkeypatch.setattr(left_pages, "OVERDUE", timedelta(0))
+    shared = postgres.url(postgres.address().schema)
+    at = sharing(shared, tmp_path)
+    account.faults.outage(True)
+    async with working(address, account, at[0], flows.paging()) as one:
+        run = await one.client.start("paging", run_id="r")
+        await until(lambda: bool(waiting(one)))
+    async with working(address, account, at[1], flows.paging()) as two:
+        await asyncio.to_thread(postgres.stop)
+        account.faults.outage(False)
+        assert (await two.client.run(run.id).result(SOON))["page"]["ledger"] == "deferred"
+    await asyncio.to_thread(postgres.start)
+    async with (
+        working(address, account, at[0], flows.paging()) as one,
+        working(address, account, at[1], flows.paging()),
+    ):
+        await until(lambda: not one.engine.core.log.unsettled())
+    [row] = await logged(shared)
+    assert (row.status, row.is_deferred) == ("accepted", True)
+    assert sum(request.applied for request in account.requests) == 1
 
 
 async def test_cancel_of_a_page_with_an_undo_waits_for_the_shared_log(

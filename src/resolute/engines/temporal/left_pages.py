@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
+from resolute.clock import monotonic
 from resolute.engine import RunView
 from resolute.engines.embedded.core import Core
 from resolute.errors import EngineError, RunNotFound, StoreUnavailable
@@ -23,8 +24,10 @@ log = logging.getLogger("resolute.temporal")
 LOOK_S: Final = 5.0
 #: The server is asked about the run of a page to which no attempt has come for so long,
 OVERDUE: Final = timedelta(seconds=30)
-#: and about so many of them at each look.
+#: and about so many of them at each look,
 AT_ONCE: Final = 50
+#: once the workers that share an incident log have had so long to tell what they did while that was away.
+TOLD_IN: Final = timedelta(minutes=1)
 
 
 class LeftPages:
@@ -40,6 +43,7 @@ class LeftPages:
         self._is_here = is_here
         self._look = look
         self._asked = 0
+        self._heard_s: float | None = None  # since when the shared log has answered
 
     async def run(self) -> None:
         """Look for them again and again, until cancelled."""
@@ -48,6 +52,7 @@ class LeftPages:
                 await self.settle()
                 await self.let_go()
             except StoreUnavailable as error:
+                self._heard_s = None
                 log.debug("what became of pages is asked again later: %s", error)
             await asyncio.sleep(LOOK_S)
 
@@ -57,6 +62,7 @@ class LeftPages:
         if not left or ledger is None:
             return
         settled = await ledger.settled([row.idempotency_key for row in left])
+        self._heard_s = monotonic() if self._heard_s is None else self._heard_s
         for row in left:
             if row.idempotency_key in settled and self._is_left(row):
                 await self._write(self._core.log.settle_elsewhere(row.id, settled[row.idempotency_key]))
@@ -66,6 +72,8 @@ class LeftPages:
 
         Of a cancelled run is dropped what was never sent. Anything else goes on without its run.
         """
+        if self._core.ledger is not None and not self._is_told():
+            return
         before, log = self._core.clock.now() - OVERDUE, self._core.log
         overdue = [row for row in self._left() if (row.due_at or row.sent_at or row.created_at) < before]
         for row in ([row for row in overdue if row.id > self._asked] or overdue)[:AT_ONCE]:
@@ -73,6 +81,10 @@ class LeftPages:
             ended = await self._ended(row)
             if ended and self._is_left(row):
                 await self._write(log.cancel(row.id) if ended == "cancelled" else _alone(log.leave(row.id)))
+
+    def _is_told(self) -> bool:
+        """Whether a page that another worker has delivered would be known as settled by now."""
+        return self._heard_s is not None and monotonic() - self._heard_s >= TOLD_IN.total_seconds()
 
     def _left(self) -> list[Row]:
         """The pages of runs on Temporal with which nothing is done here."""

@@ -17,6 +17,7 @@ from typing import Final, cast
 from resolute.clock import monotonic
 from resolute.engine import RunView
 from resolute.engines.embedded.core import Core
+from resolute.engines.temporal.left_pages import TOLD_IN
 from resolute.errors import ConfigError, EngineError, RunNotFound, StoreUnavailable
 from resolute.ledger.incident_log import KeyGone, as_left
 from resolute.ledger.lanes import LOOK_BACK, Settle, next_move
@@ -30,8 +31,6 @@ log = logging.getLogger("resolute.temporal")
 LOOK_S: Final = 30.0
 #: A worker that lives attempts a page, or lets it go, within much less time than this.
 IDLE: Final = timedelta(minutes=5)
-#: A worker that lives tells the log what it did while that was away, within so long after it is back.
-TOLD_IN: Final = timedelta(minutes=1)
 #: So many of them are looked at together.
 AT_ONCE: Final = 50
 

@@ -2,7 +2,8 @@
 
 -- name: put_rows
 -- Rows as their worker knows them. What another worker's newer event settled stays so, unless this one was accepted all
--- the same; what was told later stays; and of one send that two workers made, the first who had it accepted tells.
+-- the same; what was told later stays; and of one send that two workers made, the first who had it accepted tells, and
+-- the row is that worker's from then on.
 INSERT INTO incident_log AS log (
     local_id, created_at, title, service_key, urgency, body, dedup_key, status, message, error_message,
     response_status, idempotency_key, run_no, run_id, position, flow, scheduled, service, instance, lane, host_key,
@@ -16,6 +17,7 @@ SELECT
     sent_at, unknown_since, due_at, held_until, repeat_at, awaited, is_open, may_repeat, late_s, settled_at, worker
 FROM json_populate_recordset(NULL::incident_log, %s)
 ON CONFLICT (idempotency_key) DO UPDATE SET
+    worker = excluded.worker, local_id = excluded.local_id, lane = excluded.lane,
     title = excluded.title, service_key = excluded.service_key, urgency = excluded.urgency, body = excluded.body,
     status = excluded.status, message = excluded.message, error_message = excluded.error_message,
     response_status = excluded.response_status, run_no = excluded.run_no, position = excluded.position,
