@@ -52,7 +52,7 @@ class PostgresValues:
 
         async def ask(connection: AsyncConnection) -> Mapping[str, str]:
             await self._make()
-            return await _memory(connection, self._place(name))
+            return await _read(await _execute(connection, "memory", self._place(name)))
 
         return await self._session.soon(ask, PATIENCE_S)
 
@@ -65,15 +65,19 @@ class PostgresValues:
 
         async def write(connection: AsyncConnection) -> None:
             await self._make()
-            async with connection.transaction():
+            async with connection.pipeline(), connection.transaction():
                 await _execute(connection, "lock", place)
-                if await (await _execute(connection, "mark", place)).fetchone() is None:
+                mark = await _execute(connection, "mark", place)
+                memory = await _execute(connection, "memory", place)
+                if await mark.fetchone() is None:
                     return
-                changes = decide(await _memory(connection, place))
+                changes = decide(await _read(memory))
                 kept = {written(key): written(text) for key, text in changes.items() if text is not None}
                 gone = [written(key) for key, text in changes.items() if text is None]
-                await _execute(connection, "put", {**place, "values": json.dumps(kept)})
-                await _execute(connection, "remove", {**place, "keys": gone})
+                if kept:
+                    await _execute(connection, "put", {**place, "values": json.dumps(kept)})
+                if gone:
+                    await _execute(connection, "remove", {**place, "keys": gone})
                 await _execute(connection, "forget_marks", None)
 
         await self._session.soon(write, PATIENCE_S)
@@ -145,8 +149,8 @@ async def shared_value(address: PostgresAddress, digest: str) -> str | None:
     return None if text is None else await asyncio.to_thread(intact, text.encode(), NO_RUN, digest, str(address))
 
 
-async def _memory(connection: AsyncConnection, place: Mapping[str, Any]) -> Mapping[str, str]:
-    cursor = await _execute(connection, "memory", place)
+async def _read(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> Mapping[str, str]:
+    """The memory that was asked for."""
     return {read(key): read(text) for key, text in await cursor.fetchall()}
 
 
