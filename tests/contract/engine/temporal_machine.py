@@ -85,6 +85,7 @@ class TemporalMachine(MemoryMachine):
         loop.go_real()
         # What a kill has cut is attempted again after 2 s instead of 10: a test waits for that.
         _pace(patch, lost_after_s=2, beat_s=0.4)
+        patch.setattr(temporal_engine, "FIRST_LOOK_S", 0.5)
         return TemporalMachine(loop, datetime.now(UTC) - timedelta(seconds=loop.time()), server, grave)
 
     @property

@@ -24,7 +24,7 @@ from temporalio.client import (
     WorkflowQueryRejectedError,
 )
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from resolute.clock import Clock, Randomness, new_id
@@ -41,7 +41,7 @@ from resolute.engines.embedded.request import (
 from resolute.engines.embedded.socket import view_from_json
 from resolute.engines.embedded.store import Entry
 from resolute.engines.temporal.child import memo_of
-from resolute.engines.temporal.order import CANCEL, OWN_QUEUE, RUN_FAILED, SHOW, RunOrder, Standing
+from resolute.engines.temporal.order import CANCEL, LACKS_FLOW, OWN_QUEUE, RUN_FAILED, SHOW, WALK, RunOrder, Standing
 from resolute.engines.temporal.parked import not_walked, parked
 from resolute.engines.temporal.views import QUERY, STATUS, STUCK_AFTER, execution_view, standing_view, with_pending
 from resolute.errors import EngineError, ReplayMismatch, RunConflict, StoreDamaged, StoreUnavailable
@@ -55,6 +55,9 @@ log = logging.getLogger("resolute.temporal")
 ANSWER_IN: Final = timedelta(seconds=3)
 #: How long a cancelled run without anything to undo is waited for.
 END_IN_S: Final = 5.0
+#: How long a run that is stuck may take to be tried again, a little more than a task that nobody answers; how often
+#: that is looked at.
+TRIED_IN_S, TRIED_LOOK_S = 12.0, 0.5
 #: When a run that is waited for is looked at, whether it is stuck: first after so long, then ever more seldom.
 FIRST_LOOK_S, LONGEST_LOOK_S = 2.0, 15.0
 #: What the server answers when it cannot be reached, or not now.
@@ -199,6 +202,8 @@ class TemporalEngine:
 
     async def _shown(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> RunView:
         known = execution_view(found, await found.memo())
+        if found.status is WorkflowExecutionStatus.TERMINATED:
+            known = replace(known, error=await _why_terminated(handle))
         if found.status is WorkflowExecutionStatus.FAILED:
             try:
                 stood = await _stood(handle)
@@ -214,12 +219,13 @@ class TemporalEngine:
         if found.status is WorkflowExecutionStatus.RUNNING:
             pending = found.raw_description.pending_activities
             return with_pending(told, pending, self._read)
-        return replace(told, status=known.status, finished_at=known.finished_at or told.finished_at)
+        why, at = told.error or known.error, known.finished_at or told.finished_at
+        return replace(told, status=known.status, error=why, finished_at=at)
 
     async def _told(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> RunView | None:
         """What the run says of itself, None when there is no worker to ask; raises ReplayMismatch."""
-        if _is_stuck(found):
-            raise ReplayMismatch((await parked(self.client, handle.id)).reason)
+        if reason := await self._stuck(found):
+            raise ReplayMismatch(reason)
         try:
             answer = await handle.query(SHOW, rpc_timeout=ANSWER_IN)
         except WorkflowQueryFailedError as error:  # to answer, a worker walks the run
@@ -237,12 +243,26 @@ class TemporalEngine:
             return None
         return None if answer is None else view_from_json(answer)
 
-    async def _is_parked(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> bool:
+    async def _stuck(self, found: WorkflowExecutionDescription) -> str:
+        """Why workers fail to walk the run, "" while they do not."""
+        tries = found.raw_description.pending_workflow_task.attempt
+        if tries < 2:
+            return ""
+        why = await parked(self.client, found.id)
+        return why.reason if why.is_told or tries >= STUCK_AFTER else ""
+
+    async def _is_parked(self, found: WorkflowExecutionDescription) -> bool:
         """Whether the run cannot be walked under its flow as it is now, be there something to walk or not."""
-        try:
-            await self._told(handle, found)
-        except ReplayMismatch:
+        if found.status is not WorkflowExecutionStatus.RUNNING:
+            return False
+        if await self._stuck(found):
             return True
+        try:
+            await self.client.get_workflow_handle(found.id).query(WALK, rpc_timeout=ANSWER_IN)
+        except WorkflowQueryFailedError:
+            return True
+        except (WorkflowQueryRejectedError, RPCError):  # nobody is there who could say
+            return False
         return False
 
     async def _with_result(self, handle: WorkflowHandle[Any, Any], known: RunView) -> RunView:
@@ -324,13 +344,13 @@ class TemporalEngine:
             return replace(await self._shown(handle, found), nodes=())
 
     async def _over(self, run_id: str) -> None:
-        """Return when the run has ended, or is stuck."""
+        """Return when the run has ended, or its flow does not fit it, though it only waits."""
         handle = self.client.get_workflow_handle(run_id)
         ended, look_s = asyncio.create_task(handle.result()), FIRST_LOOK_S
         try:
             while True:
                 await asyncio.wait({ended}, timeout=look_s)
-                if ended.done() or _is_stuck(await handle.describe()):
+                if ended.done() or await self._is_parked(await handle.describe()):
                     break
                 look_s = min(2 * look_s, LONGEST_LOOK_S)
             if ended.done():
@@ -358,9 +378,11 @@ class TemporalEngine:
             status = execution_view(found, {}).status
             if found.status is not WorkflowExecutionStatus.RUNNING:
                 raise EngineError(f'Run "{run_id}" has {status} already and cannot be cancelled.')
-            if await self._is_parked(handle, found):  # so it can neither be undone nor end by itself
-                await handle.terminate(reason=why)
-                return replace(await self.get(run_id), error=why)
+            if await self._is_parked(found):  # so it can neither be undone nor end by itself
+                if (await found.memo()).get("has_undo", True):
+                    why = f"{why}. Nothing was undone: the run could not be walked under its flow as it is now"
+                await handle.terminate(CANCEL, reason=why)
+                return await self.get(run_id)
             await handle.signal(CANCEL, {"why": why})
             await handle.cancel()
             if not (await found.memo()).get("has_undo", False):
@@ -380,8 +402,8 @@ class TemporalEngine:
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
             run = execution_view(found, await found.memo())
-            if run.status == "running" and await self._is_parked(handle, found):  # it goes on by itself when it can
-                return await self.get(run_id)
+            if run.status == "running" and await self._is_parked(found):
+                return await self._tried_again(handle)
             if OWN_QUEUE in found.task_queue:
                 raise EngineError(
                     f'The secrets of run "{run_id}" lived in the process that started it. Start it there again: '
@@ -409,6 +431,17 @@ class TemporalEngine:
                 raise EngineError(f'Run "{run_id}" was taken up again already.') from None
             row = stood.row
             return replace(standing_view(stood), status="running", error="", error_key="", retries=row.retries + 1)
+
+    async def _tried_again(self, handle: WorkflowHandle[Any, Any]) -> RunView:
+        """A parked run once its worker has tried again to walk it, which it does by itself; raises EngineError."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TRIED_IN_S):
+                while await self._stuck(await handle.describe()):  # noqa: ASYNC110 - a rare command
+                    await asyncio.sleep(TRIED_LOOK_S)
+        run = await self.get(handle.id)
+        if run.status == "needs_attention" and LACKS_FLOW in run.error:
+            raise EngineError(f'The flow "{run.flow}" of run "{run.id}" is not among those of this worker. Add it.')
+        return run
 
     async def signal(
         self,
@@ -443,12 +476,6 @@ class TemporalEngine:
                 raise EngineError(f'Run "{run_id}" has just ended: nothing of it waits for an answer.') from error
 
 
-def _is_stuck(found: WorkflowExecutionDescription) -> bool:
-    """Whether the run cannot be walked under its flow as it is now."""
-    raw = found.raw_description
-    return raw.HasField("pending_workflow_task") and raw.pending_workflow_task.attempt >= STUCK_AFTER
-
-
 async def _stood(handle: WorkflowHandle[Any, Any]) -> Standing | None:
     """How a failed run stood at its end; None for one that another workflow of that name has failed with."""
     try:
@@ -458,6 +485,17 @@ async def _stood(handle: WorkflowHandle[Any, Any]) -> Standing | None:
         if isinstance(cause, ApplicationError) and cause.type == RUN_FAILED and cause.details:
             return Standing.from_json(cause.details[0])
     return None
+
+
+async def _why_terminated(handle: WorkflowHandle[Any, Any]) -> str:
+    """The reason: ours, when it was parked and cancelled, or that of whoever did it with Temporal's own tools."""
+    try:
+        await handle.result()
+    except WorkflowFailureError as error:
+        if isinstance(error.cause, TerminatedError):
+            why = error.cause.message
+            return why if CANCEL in error.cause.details else f"terminated on the Temporal server: {why}"
+    return "terminated on the Temporal server"
 
 
 def _check_not_undone(stood: Standing) -> None:

@@ -16,6 +16,10 @@ OWN: Final = "~"
 CANCEL: Final = "~cancel"
 #: The query that answers with the run and its journal.
 SHOW: Final = "~show"
+#: The query that is answered by who can walk the run, and fails with the reason where its flow does not fit it.
+WALK: Final = "~walk"
+#: What a worker says of a run whose flow it lacks.
+LACKS_FLOW: Final = "is not among the flows of this worker"
 #: Types of failure: of a run; of a node, for good; of one attempt of it; of one that only waits.
 RUN_FAILED: Final = "RunFailed"
 NODE_FAILED: Final = "NodeFailed"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
 
@@ -14,6 +14,13 @@ from resolute.engines.temporal.replay import in_words
 
 #: Events that are looked through, newest first.
 LOOKED_AT: Final = 50
+#: What a task fails with when its flow does not fit the run: our own word, or that of Temporal's core.
+MISFITS: Final = frozenset(
+    {
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -23,10 +30,12 @@ class Parked:
     Attributes:
         reason: what to mend, in a sentence or two.
         since: number of the newest event up to which it was walked, 0 for none among those that were looked at.
+        is_told: whether a worker has said that its flow does not fit, which trying again does not mend.
     """
 
     reason: str
     since: int = 0
+    is_told: bool = False
 
 
 async def parked(client: Client, run_id: str, execution: str = "") -> Parked:
@@ -47,8 +56,9 @@ async def parked(client: Client, run_id: str, execution: str = "") -> Parked:
     since = next((event.event_id for event in events if event.event_type == walked), 0)
     for event in events:
         if event.event_type == failed:
-            told = event.workflow_task_failed_event_attributes.failure.message
-            return Parked(not_walked(run_id, told), since)
+            told = event.workflow_task_failed_event_attributes
+            is_told = event.event_id > since and told.cause in MISFITS
+            return Parked(not_walked(run_id, told.failure.message), since, is_told)
     return Parked("Its worker fails to walk it; the worker's log says why.", since)
 
 

@@ -29,7 +29,18 @@ from resolute.engines.embedded.socket import view_to_json
 from resolute.engines.embedded.store import RunRow
 from resolute.engines.embedded.views import view
 from resolute.engines.temporal.ending import End
-from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, CANCEL, RUN_FAILED, SHOW, TELL, RunOrder, Standing
+from resolute.engines.temporal.order import (
+    AWAIT_RUN,
+    BEGIN,
+    CANCEL,
+    LACKS_FLOW,
+    RUN_FAILED,
+    SHOW,
+    TELL,
+    WALK,
+    RunOrder,
+    Standing,
+)
 from resolute.engines.temporal.payloads import ANSWER
 from resolute.engines.temporal.port import ALWAYS, OWN_LIMIT, WorkflowPort, pages_queue
 from resolute.engines.temporal.taken_up import taken_up
@@ -85,7 +96,7 @@ class RunWorkflow:
         if flow is None:
             known = ", ".join(sorted(flows)) or "none"
             raise ReplayMismatch(
-                f'The flow "{info.workflow_type}" is not among the flows of this worker. Known: {known}. Add it, '
+                f'The flow "{info.workflow_type}" {LACKS_FLOW}. Known: {known}. Add it, '
                 "or let a worker with other flows have a task queue of its own."
             )
         order = RunOrder.from_json(_value(args[0]) if args else None)
@@ -265,6 +276,10 @@ class RunWorkflow:
         told = workflow.payload_converter().to_payload(view_to_json(view(port.shown(), list(port.entries.values()))))
         told.metadata[ANSWER] = b"1"
         return RawValue(told)
+
+    @workflow.query(name=WALK)
+    def walked(self) -> None:
+        """Nothing: whoever can answer has walked the run so far."""
 
 
 def _value(raw: RawValue) -> Any:
