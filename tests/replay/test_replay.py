@@ -115,6 +115,19 @@ async def test_another_order_of_steps_is_noticed(name: str) -> None:
 
 
 async def test_a_changed_flow_is_noticed() -> None:
+async def test_an_execution_that_continues_one_is_held_to_what_was_done_before() -> None:
+    """Its own history begins anew and tells nothing of that; what it was handed does."""
+    from resolute.engines.temporal.replay import replay
+
+    history = json.loads(HISTORIES["continued"])
+    begun = json.dumps({"events": history["events"][:4]})
+    [flow] = [flow for flow in today() if flow.name == "every-kind"]
+    less = Flow(flow.name, flow.triggers, flow.steps[1:])
+    assert await replay([flow], "continued", begun, Secrets({})) == ""
+    told = await replay([less], "continued", begun, Secrets({}))
+    assert 'The flow "every-kind" has changed since run continued began: it has come by ' in told
+
+
     """A node in the place of another is told of, and nothing of the run is executed."""
     from resolute.engines.temporal.replay import replay
 

@@ -49,8 +49,15 @@ async def misfit(
         return ""
     return (
         f'The flow "{flow.name}" has changed since run {run.id} began: {reason}.{_difference(old_outline, flow)} '
-        f"Restore that part of the flow and `resolute runs retry {run.id}`, "
-        f"or `resolute runs cancel {run.id}` and start it anew."
+        f"{what_to_do(run.id)}"
+    )
+
+
+def what_to_do(run_id: str) -> str:
+    """What a reason ends with."""
+    return (
+        f"Restore that part of the flow and `resolute runs retry {run_id}`, "
+        f"or `resolute runs cancel {run_id}` and start it anew."
     )
 
 

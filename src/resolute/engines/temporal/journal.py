@@ -32,9 +32,9 @@ class WorkflowJournal(RunJournal):
         self.intents = dict(standing.intents)
         self.witness = witness
 
-    def standing(self) -> Standing:
-        """How the run stands, to be handed on."""
-        return Standing(self.row, list(self.entries.values()), self.intents)
+    def standing(self, outline: str = "") -> Standing:
+        """How the run stands under a flow of this outline, to be handed on."""
+        return Standing(self.row, list(self.entries.values()), self.intents, outline)
 
     # Entries
 

@@ -47,19 +47,23 @@ class Standing:
     Attributes:
         intents: what its unsettled pages mean to send, by position.
     """
+        outline: that of the flow under which it stood so, "" where that was not written down.
 
     row: RunRow
     entries: Sequence[Entry]
     intents: dict[str, Any] = field(default_factory=dict)
 
+    outline: str = ""
     def to_json(self) -> JsonValue:
-        return {"row": _plain(self.row), "entries": [_plain(entry) for entry in self.entries], "intents": self.intents}
+        entries: list[JsonValue] = [_plain(entry) for entry in self.entries]
+        return {"row": _plain(self.row), "entries": entries, "intents": self.intents, "outline": self.outline}
 
     @staticmethod
     def from_json(value: Any) -> Standing:
         """The standing that `to_json` wrote down."""
         entries = [Entry(**_fields(entry)) for entry in value["entries"]]
-        return Standing(RunRow(**_fields(value["row"])), entries, dict(value.get("intents", {})))
+        row = RunRow(**_fields(value["row"]))
+        return Standing(row, entries, dict(value.get("intents", {})), str(value.get("outline", "")))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from resolute.secrets import Secrets
 
 log = logging.getLogger("resolute.temporal")
 
-_MESSAGE: Final = re.compile(r'message: "([^"]+)"')
+_MESSAGE: Final = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
 
 
 async def replay(
@@ -52,5 +52,5 @@ async def replay(
 def in_words(text: str) -> str:
     """What Temporal's core says of a history that does not fit, without its wrapping."""
     inner = _MESSAGE.search(text)
-    told = inner[1] if inner is not None else text
+    told = inner[1].replace('\\"', '"') if inner is not None else text
     return told.partition("Nondeterminism error: ")[2].strip(" .") or told.strip(" .")

@@ -1,18 +1,21 @@
-"""A failed run on Temporal, taken up again: what failed is set back, what succeeded stays as it is.
+"""What the next execution of a run on Temporal begins with: how the last one left it, if its flow still fits that.
 
-It is the next execution under the same id, and never a reset of the last one, which would run finished nodes again.
+A failed run that is taken up again is one too: what failed is set back, what succeeded stays as it is. It is never a
+reset of the last execution, which would run finished nodes again.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from resolute.engines.embedded.changed_flow import misfit, what_to_do
 from resolute.engines.embedded.rehearsal import rehearse
 from resolute.engines.embedded.revival import revive
 from resolute.engines.embedded.store import DropEntry, Entry
 from resolute.engines.temporal.order import Standing
-from resolute.errors import StoreDamaged
+from resolute.errors import ReplayMismatch, StoreDamaged
 from resolute.model.recipe import Flow
 
 #: Rows of the incident log are taken up again by the attempt that sends them, so none are touched here.
@@ -42,7 +45,20 @@ async def taken_up(flow: Flow, stood: Standing, now: datetime) -> Standing:
         retries=row.retries + 1,
         deadline_at=None if flow.timeout is None else now + flow.timeout,
     )
-    return Standing(again, list(kept.values()), stood.intents)
+    return replace(stood, row=again, entries=list(kept.values()))
+
+
+async def fitting(flow: Flow, stood: Standing) -> Standing:
+    """The same under the flow as it is now; raises ReplayMismatch when that does not come by all that was done.
+
+    No history tells of this: a new execution has none yet, and would attempt anew whatever has another key now.
+    """
+    if stood.row.fingerprint == flow.fingerprint:
+        return stood
+    reason = await misfit(flow, stood.row, stood.entries, stood.outline or None, _no_large)
+    if reason:
+        raise ReplayMismatch(reason.removesuffix(what_to_do(stood.row.id)).rstrip())  # here it goes on by itself
+    return replace(stood, row=stood.row.but(fingerprint=flow.fingerprint))
 
 
 async def _no_large(digest: str) -> str:

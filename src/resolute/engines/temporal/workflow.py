@@ -43,7 +43,7 @@ from resolute.engines.temporal.order import (
 )
 from resolute.engines.temporal.payloads import ANSWER
 from resolute.engines.temporal.port import ALWAYS, OWN_LIMIT, WorkflowPort, pages_queue
-from resolute.engines.temporal.taken_up import taken_up
+from resolute.engines.temporal.taken_up import fitting, taken_up
 from resolute.engines.temporal.variables import variables_of
 from resolute.engines.temporal.witness import Witness
 from resolute.errors import InputError, ReplayMismatch
@@ -113,7 +113,11 @@ class RunWorkflow:
                 self._tell_rest()
             elif not walk.done() and self._port is not None:
                 handed = RunOrder(
-                    None, order.trigger, order.input_digest, order.scheduled_at, goes_on=self._port.standing()
+                    None,
+                    order.trigger,
+                    order.input_digest,
+                    order.scheduled_at,
+                    goes_on=self._port.standing(flow.outline),
                 )
                 workflow.continue_as_new(handed.to_json())
         return self._ended(walk.result())
@@ -180,12 +184,12 @@ class RunWorkflow:
             return End(failure=StepFailed("", f"The run's result cannot be kept: {error}.", position=""))
 
     async def _standing(self, flow: Flow, order: RunOrder) -> Standing:
-        """How the run stands when this execution begins; raises InputError."""
+        """How the run stands when this execution begins; raises InputError, ReplayMismatch."""
         if order.goes_on is None:
             return _new(flow, order, input_text(flow, order.input))
         if not order.is_retry:
-            return order.goes_on
-        return await taken_up(flow, order.goes_on, workflow.now())
+            return await fitting(flow, order.goes_on)
+        return await fitting(flow, await taken_up(flow, order.goes_on, workflow.now()))
 
     async def _known(self, flow: Flow) -> Mapping[str, Any]:
         """The variables and cursors that the flow may ask for, recorded once."""
@@ -247,7 +251,8 @@ class RunWorkflow:
         workflow.upsert_memo({"error": run.error, "error_key": run.error_key})
         if run.status == "cancelled":
             raise asyncio.CancelledError(run.error)
-        raise ApplicationError(_printable(run.error), port.standing().to_json(), type=RUN_FAILED, non_retryable=True)
+        stood = port.standing(port.flow.outline)
+        raise ApplicationError(_printable(run.error), stood.to_json(), type=RUN_FAILED, non_retryable=True)
 
     # From outside
 
