@@ -46,6 +46,7 @@ RUNS = {
     "stopped": "stopped",
     "timed-out": "timed-out",
     "continued": "every-kind",
+    "gate": "small-steps",
 }
 #: What makes a server suggest soon that a run goes on in another execution.
 SHORT = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60")

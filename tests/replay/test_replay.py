@@ -33,6 +33,7 @@ WAYS = {
     "memory": r'ACTIVITY_TASK_COMPLETED .*"memory": ',
     "variables": r"MARKER_RECORDED .*PLACE",
     "what is remembered": r"MARKER_RECORDED .*resolute remember",
+    "a gate": r"MARKER_RECORDED .*resolute at gate",
     "an answer": r"WORKFLOW_EXECUTION_SIGNALED",
     "a child": r"CHILD_WORKFLOW_EXECUTION_COMPLETED",
     "a wait": r"TIMER_FIRED",

@@ -160,6 +160,30 @@ ACCEPTED = {
 )
 async def test_a_run_that_fits_goes_on_under_the_new_flow(machine: Machine, case: str) -> None:
     """With what it has recorded, and from there on as the new flow says."""
+GATED = begin().then(do("a")).then_gate("ok").then(do("b")).build()
+AT_GATE = {
+    "a node": begin().then(do("a"), do("new")).then_gate("ok").then(do("b")).build(),
+    "a sleep": begin().then(do("a")).then_sleep(HOUR, key="ok").then(do("b")).build(),
+    "another gate": begin().then(do("a")).then_gate("yes").then(do("b")).build(),
+    "nothing": begin().then(do("a"), do("b")).build(),
+}
+
+
+@pytest.mark.parametrize("case", AT_GATE)
+async def test_a_run_at_a_gate_is_parked_when_another_step_stands_there(machine: Machine, case: str) -> None:
+    """Its answer is kept, and nothing is done for it under a flow that asks for another one, or for none."""
+    await machine.up(GATED)
+    await machine.start()
+    await machine.status("waiting")
+    await machine.stop()
+    await machine.command()
+    await machine.engine.signal("r", "ok", by="ann")
+    await machine.stop()
+    await machine.up(AT_GATE[case])
+    view = await machine.result()
+    assert (view.status, machine.book.attempted()) == ("needs_attention", ["a"])
+
+
     new, keys = ACCEPTED[case]
     view = await go_on(machine, OLD, new)
     assert (view.status, machine.book.attempted()) == ("succeeded", keys)

@@ -19,7 +19,7 @@ from resolute.engines.temporal.cut import Cut
 from resolute.engines.temporal.engine import TemporalEngine
 from resolute.engines.temporal.left_pages import LeftPages
 from resolute.engines.temporal.lost_pages import LostPages
-from resolute.engines.temporal.order import AWAIT_RUN, BEGIN, DROP_PAGE, REMEMBER, TELL, Standing
+from resolute.engines.temporal.order import AT_GATE, AWAIT_RUN, BEGIN, DROP_PAGE, LACKS_FLOW, REMEMBER, TELL, Standing
 from resolute.engines.temporal.pages import Pages
 from resolute.engines.temporal.values import Values
 from resolute.engines.temporal.witness import attempt_event, attempt_failed
@@ -63,7 +63,15 @@ class Activities:
 
     @property
     def all(self) -> Sequence[Callable[..., Any]]:
-        return (self.attempt, self.begin, self.remember, self.drop_page, self.await_run, self.tell_failure)
+        return (
+            self.attempt,
+            self.begin,
+            self.remember,
+            self.at_gate,
+            self.drop_page,
+            self.await_run,
+            self.tell_failure,
+        )
 
     @activity.defn(dynamic=True)
     async def attempt(self, args: Sequence[RawValue]) -> Any:
@@ -136,8 +144,12 @@ class Activities:
 
     def _flow(self, name: str) -> Flow:
         flow = self._core.flows.get(name)
+    @activity.defn(name=AT_GATE)
+    async def at_gate(self, order: dict[str, Any]) -> None:
+        """Nothing: that it was done tells the run's history of the gate."""
+
         if flow is None:
-            raise ReplayMismatch(f'The flow "{name}" is not among the flows of this worker. Add it.')
+            raise ReplayMismatch(f'The flow "{name}" {LACKS_FLOW}. Add it.')
         return flow
 
 

@@ -31,6 +31,7 @@ REMEMBER: Final = "resolute remember"
 DROP_PAGE: Final = "resolute drop page"
 AWAIT_RUN: Final = "resolute await run"
 TELL: Final = "resolute tell failure"
+AT_GATE: Final = "resolute at gate"
 #: What the task queue for pages, and for our own short questions, has behind the name of its worker's.
 PAGES: Final = "~pages"
 #: What that of a run has behind it for which only the process works that holds its secrets; its id follows.
@@ -77,6 +78,7 @@ class RunOrder:
         goes_on: how the run stood when an earlier execution ended, None for a new run.
         is_retry: whether that had failed and is taken up again, or was only continued.
         retries: how often a run that begins anew was begun before.
+        notes_gates: whether its history tells of each gate at which it waits; that of an earlier version does not.
     """
 
     input: JsonValue = None
@@ -88,6 +90,7 @@ class RunOrder:
     goes_on: Standing | None = None
     is_retry: bool = False
     retries: int = 0
+    notes_gates: bool = True
 
     def to_json(self) -> JsonValue:
         found: dict[str, JsonValue] = {
@@ -97,6 +100,7 @@ class RunOrder:
             "scheduled_at": None if self.scheduled_at is None else self.scheduled_at.isoformat(),
             "created_at": None if self.created_at is None else self.created_at.isoformat(),
             "after": self.after,
+            "notes_gates": self.notes_gates,
         }
         if self.retries:
             found["retries"] = self.retries
@@ -119,6 +123,7 @@ class RunOrder:
             goes_on=None if stood is None else Standing.from_json(stood),
             is_retry=bool(given.get("is_retry", False)),
             retries=int(given.get("retries", 0)),
+            notes_gates=bool(given.get("notes_gates", False)),
         )
 
 

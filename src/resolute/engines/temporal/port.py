@@ -20,7 +20,7 @@ from resolute.engines.embedded.paging import paging
 from resolute.engines.embedded.store import Entry
 from resolute.engines.temporal.child import wait_for_child
 from resolute.engines.temporal.journal import WorkflowJournal
-from resolute.engines.temporal.order import DROP_PAGE, PAGES, REMEMBER, Standing
+from resolute.engines.temporal.order import AT_GATE, DROP_PAGE, PAGES, REMEMBER, Standing
 from resolute.engines.temporal.witness import Witness
 from resolute.errors import ConfigError, InputError
 from resolute.jsontypes import JsonValue
@@ -56,6 +56,7 @@ class WorkflowPort(WorkflowJournal):
 
     Attributes:
         in_flight: what has to end before the run can be handed to its next execution.
+        notes_gates: whether the history tells of each gate at which the run waits.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class WorkflowPort(WorkflowJournal):
         self.flows = flows
         self.flow = flow
         self.in_flight = 0
+        self.notes_gates = False
         self._children = 0
         self.retried_at = workflow.now() if standing.row.retries else None
         self._env: Mapping[str, str] = known.get("env", {})
@@ -298,11 +300,17 @@ class WorkflowPort(WorkflowJournal):
         """Write to the flow's memory once, however often that is tried."""
         await self.see_to(REMEMBER, {"flow": self.row.flow, "position": position, **writes})
 
-    async def see_to(self, name: str, order: JsonValue) -> None:
-        """Let the worker that walks the run do one of our own activities; it is tried until it succeeds."""
+    async def see_to(self, name: str, order: JsonValue, *, position: str | None = None) -> None:
+        """Let the worker that walks the run do one of our own activities; it is tried until it succeeds.
+
+        Args:
+            position: a history does not fit a flow that has it done at another one.
+        """
         self.in_flight += 1
         try:
-            await workflow.execute_local_activity(name, order, start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS)
+            await workflow.execute_local_activity(
+                name, order, activity_id=position, start_to_close_timeout=OWN_LIMIT, retry_policy=ALWAYS
+            )
         finally:
             self.in_flight -= 1
 
@@ -332,6 +340,8 @@ class WorkflowPort(WorkflowJournal):
         if entry.status == "waiting":
             await self.flush()
 
+            if self.notes_gates:  # a wait without a limit leaves no trace of its own, and a changed flow went past it
+                await self.see_to(AT_GATE, {}, position=position)
             def answer() -> Entry | None:
                 found = self.signal_for(position, key)
                 in_time = found is not None and (entry.due_at is None or found.ready_at <= entry.due_at)

@@ -164,6 +164,7 @@ class RunWorkflow:
         port = self._port = WorkflowPort(flows, flow, standing, await self._known(flow), self._witness)
         for gate, answer in self._early:
             port.receive(gate, answer)
+        port.notes_gates = order.notes_gates
         if self._is_cancelled:
             port.stop("cancelled", self._why)
         limit = asyncio.create_task(self._watch(port))
