@@ -8,7 +8,7 @@ from resolute import output
 from resolute.errors import EngineError
 from tests.contract.engine.book import hang
 from tests.contract.engine.changes import OLD, done, go_on
-from tests.contract.engine.flows import begin, do, page, undoable
+from tests.contract.engine.flows import begin, do, of, page, undoable
 from tests.contract.engine.machine import Machine
 
 
@@ -32,16 +32,25 @@ async def test_a_parked_run_can_be_cancelled(machine: Machine) -> None:
     assert view.error.startswith("cancelled by ann. Nothing was undone: the run could not be walked under its flow")
 
 
-@pytest.mark.needs("changes")
-async def test_a_page_on_its_way_is_delivered_though_its_run_is_parked(machine: Machine) -> None:
+PAGED = {
+    "another node is before it": begin().then(do("new"), page()).then(do("b")).build(),
+    "it has another key": begin().then(page("call")).then(do("b")).build(),
+    "its flow is gone": of(page(), name="g"),
+}
+
+
+@pytest.mark.parametrize("case", PAGED)
+async def test_a_page_on_its_way_is_delivered_though_its_run_is_parked(machine: Machine, case: str) -> None:
     """And once, also when the run goes on later."""
     old = begin().then(page()).then(do("b")).build()
-    new = begin().then(do("new"), page()).then(do("b")).build()
     machine.pagerduty.faults.outage(kind="503")
-    assert (await go_on(machine, old, new)).status == "needs_attention"
+    assert (await go_on(machine, old, PAGED[case])).status == "needs_attention"
     machine.pagerduty.faults.outage(False)
-    await machine.wait(minutes=10)
-    assert [row.status for row in await machine.rows()] == ["accepted"]
+
+    async def is_delivered() -> bool:
+        return bool(machine.pagerduty.processed) and [row.status for row in await machine.rows()] == ["accepted"]
+
+    await machine.until(is_delivered)
     await machine.stop()
     await machine.up(old)
     await machine.engine.retry("r")

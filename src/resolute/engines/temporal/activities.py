@@ -34,6 +34,8 @@ log = logging.getLogger("resolute.temporal")
 
 #: How often a run is looked at that another one waits for.
 LOOK_AGAIN: Final = timedelta(seconds=5)
+#: When an attempt is made again of a node that the flow does not have; somebody has to mend that.
+MISFIT_AGAIN: Final = timedelta(seconds=5)
 #: Told of a run that fails, and of all that went wrong in it.
 Tell = Callable[[RunRow, Sequence[Fault]], Awaitable[None]]
 
@@ -77,19 +79,39 @@ class Activities:
     async def attempt(self, args: Sequence[RawValue]) -> Any:
         """One attempt of a node: what it puts out."""
         order: dict[str, Any] = activity.payload_converter().from_payload(args[0].payload)
-        flow = self._flow(order["flow"])
-        node = _node(flow, order, activity.info().activity_type)
+        name, kind = order["flow"], activity.info().activity_type
+        try:
+            node = _node(self._flow(name), order, kind)
+        except ReplayMismatch as error:
+            other = self._stand_in(order, kind)
+            if other is None:
+                log.warning("run %s: %s", activity.info().workflow_id, error)
+                raise postponed(str(error), MISFIT_AGAIN) from None
+            node = other
         try:
             with self._cuts[activity.info().task_queue].watched():
                 if node.activity.is_paging:
-                    found: Any = await self._pages.send(flow, node, order)
+                    found: Any = await self._pages.send(name, node, order)
                 else:
-                    found = await work(self._core, self._values, flow, node, order)
+                    found = await work(self._core, self._values, self._flow(name), node, order)
         except ApplicationError as error:
-            attempt_failed(self._core, flow.name, node, error)
+            attempt_failed(self._core, name, node, error)
             raise
-        self._core.hooks.count(attempt_event(self._core, "node_finished", flow.name, node, found["attempt"]))
+        self._core.hooks.count(attempt_event(self._core, "node_finished", name, node, found["attempt"]))
         return found
+
+    def _stand_in(self, order: Mapping[str, Any], name: str) -> Node[Any] | None:
+        """A node for a page on its way that its flow has no more: its run is parked, and the page is sent all the same.
+
+        What is sent stands in the order; some flow of this worker has to page with the same activity.
+        """
+        if order.get("intent") is None:
+            return None
+        for flow in self._core.flows.values():
+            for node in flow.nodes():
+                if node.activity.name == name and node.activity.is_paging:
+                    return Node(node.activity, {}, name=order["key"], instance=order.get("instance"))
+        return None
 
     def cut_for(self, *task_queues: str) -> Cut:
         """What ends the attempts of these queues."""

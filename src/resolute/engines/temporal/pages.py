@@ -24,7 +24,6 @@ from resolute.ledger.intent import Intent
 from resolute.ledger.row import SUCCESSES, Row, settle_reason
 from resolute.model.activity import Node
 from resolute.model.codec import encode_output, from_text
-from resolute.model.recipe import Flow
 
 #: A page that has to wait for longer gives its place in the worker to another.
 NEAR: Final = timedelta(seconds=10)
@@ -51,13 +50,13 @@ class Pages:
 
         core.wake = wake
 
-    async def send(self, flow: Flow, node: Node[Any], order: Mapping[str, Any]) -> JsonValue:
+    async def send(self, flow: str, node: Node[Any], order: Mapping[str, Any]) -> JsonValue:
         """What the node puts out; raises what postpones or fails it."""
         said = Said.before(order)
         info = activity.info()
         key = f"{info.workflow_id}/{info.activity_id}"
         beats = asyncio.create_task(_beat(said))
-        begun = attempt_event(self._core, "attempt_started", flow.name, node, 1)
+        begun = attempt_event(self._core, "attempt_started", flow, node, 1)
         if info.attempt == 1:
             self._core.hooks.announce(begun)
         self._core.hooks.count(begun)
@@ -116,7 +115,7 @@ class Pages:
 
     # Its row
 
-    async def _row(self, key: str, flow: Flow, node: Node[Any], order: Mapping[str, Any]) -> Row:
+    async def _row(self, key: str, flow: str, node: Node[Any], order: Mapping[str, Any]) -> Row:
         core, now = self._core, self._core.clock.now()
         row = await core.store.ledger_by_key(key)
         if row is None:
@@ -147,7 +146,7 @@ class Pages:
         is_ours = row.attempts > found.attempts or row.error_message or row.status in SUCCESSES
         return self._core.ledger is not None and not is_ours
 
-    async def _anew(self, key: str, flow: Flow, node: Node[Any], order: Mapping[str, Any]) -> Row:
+    async def _anew(self, key: str, flow: str, node: Node[Any], order: Mapping[str, Any]) -> Row:
         """The row of a retry, beside the one of another worker."""
         *_, key = _keys(key, order["retried_at"])
         row = await self._core.store.ledger_by_key(key)
@@ -157,14 +156,14 @@ class Pages:
         await self._write(outcome)
         return outcome.row
 
-    def _new(self, flow: Flow, node: Node[Any], order: Mapping[str, Any], key: str) -> Outcome:
+    def _new(self, flow: str, node: Node[Any], order: Mapping[str, Any], key: str) -> Outcome:
         info, given = activity.info(), order["intent"]
         intent = Intent(**{**given, "remarks": tuple(given["remarks"])})
         ready_at = datetime.fromisoformat(order["ready_at"])
         run = RunRow(
             no=0,
             id=info.workflow_id or "",
-            flow=flow.name,
+            flow=flow,
             fingerprint="",
             status="running",
             input="",

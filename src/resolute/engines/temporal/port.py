@@ -204,6 +204,7 @@ class WorkflowPort(WorkflowJournal):
         }
         if node.activity.is_paging:
             order["intent"] = self.intents.get(entry.position)
+            order["instance"] = node.instance
             order["scheduled"] = self.row.scheduled
             order["keeps"] = node.compensation is not None
         else:
