@@ -155,6 +155,8 @@ class RunWorkflow:
         try:
             standing = await self._standing(flow, order)
         except InputError as error:
+            if workflow.unsafe.is_replaying():  # it fitted when the run began, so that it is the flow that has changed
+                raise ReplayMismatch(str(error)) from None
             port = self._port = WorkflowPort(flows, _open(flow), _new(flow, order, "null"), {})
             return await self._come_to(port, End(failure=StepFailed("", str(error), position="")))
         if self._witness is not None and order.goes_on is None:
