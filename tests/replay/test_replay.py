@@ -115,7 +115,6 @@ async def test_another_order_of_steps_is_noticed(name: str) -> None:
     assert await replay(changed, name, HISTORIES[name], Secrets({})) != ""
 
 
-async def test_a_changed_flow_is_noticed() -> None:
 async def test_an_execution_that_continues_one_is_held_to_what_was_done_before() -> None:
     """Its own history begins anew and tells nothing of that; what it was handed does."""
     from resolute.engines.temporal.replay import replay
@@ -129,6 +128,7 @@ async def test_an_execution_that_continues_one_is_held_to_what_was_done_before()
     assert 'The flow "every-kind" has changed since run continued began: it has come by ' in told
 
 
+async def test_a_changed_flow_is_noticed() -> None:
     """A node in the place of another is told of, and nothing of the run is executed."""
     from resolute.engines.temporal.replay import replay
 

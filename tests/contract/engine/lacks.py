@@ -8,7 +8,9 @@ from typing import Final
 LACKS: Final = {
     "decisions": "decisions",
     "environment": "`env(...)`",
-    "changes": "a changed flow",
+    "reasons": "why a changed flow does not fit",
+    "order": "steps of a changed flow in another order",
+    "retry-notices": "a run that needs attention",
     "blame": "an attempt that is lost with its worker",
     "disk": "a full or broken disk of the worker",
     "clock": "a worker's clock that is set",

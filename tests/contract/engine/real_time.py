@@ -117,6 +117,19 @@ REAL_TIME: Final = frozenset(
         "test_a_result_that_could_not_be_made_is_made_again",
         "test_two_retries_at_once_take_the_run_up_once",
         "test_a_retry_is_refused_once_undo_has_begun",
+        # promise_10_changed_flows
+        "test_a_run_that_does_not_fit_is_parked_before_anything_executes",
+        "test_a_run_at_a_gate_is_parked_when_another_step_stands_there",
+        "test_an_output_that_fits_no_more_parks_its_run",
+        "test_an_output_that_fits_no_more_parks_its_run_though_no_key_has_changed",
+        "test_an_input_that_fits_no_more_parks_its_run",
+        "test_a_failed_run_under_a_changed_flow_is_parked_when_it_is_retried",
+        "test_a_run_that_was_undone_halfway_is_parked_when_its_undo_is_gone",
+        # promise_10_parked_runs
+        "test_a_parked_run_stays_parked_under_the_changed_flow",
+        "test_a_parked_run_can_be_cancelled",
+        "test_a_page_on_its_way_is_delivered_though_its_run_is_parked",
+        "test_a_cancel_that_was_accepted_before_the_change_is_not_forgotten",
         # promise_11_faults_of_authors
         "test_what_was_done_is_undone_when_a_predicate_raises",
         "test_a_predicate_that_raises_for_an_item_fails_that_item",

@@ -68,6 +68,7 @@ async def test_a_signal_before_the_change_is_kept(machine: Machine) -> None:
     await machine.kill()
     await machine.up(done(do("z")).then_gate("ok").then(do("b", output("ok.by"))).build())
     assert (await machine.result()).status == "needs_attention"
+    await machine.wait(minutes=61)
     await machine.stop()
     await machine.up(old)
     await machine.engine.retry("r")
@@ -90,6 +91,7 @@ async def test_a_run_that_is_parked_in_its_undo_is_undone_when_it_goes_on(machin
     await machine.kill()
     await machine.up(begin().then(do("new"), undoable("a"), undoable("b"), do("c")).build())
     assert (await machine.result()).status == "needs_attention"
+    await machine.wait(minutes=2)
     await machine.stop()
     await machine.up(old)
     await machine.engine.retry("r")
@@ -127,7 +129,7 @@ async def test_a_flow_that_the_worker_does_not_have_parks_its_runs(machine: Mach
     view = await machine.result()
     assert view.status == "needs_attention"
     assert 'The flow "f" is not among the flows of this worker.' in view.error
-    await machine.wait(hours=2)
+    await machine.wait(minutes=61)
     with pytest.raises(EngineError, match=r"is not among those of this worker\. Add it"):
         await machine.engine.retry("r")
     await machine.stop()

@@ -79,7 +79,7 @@ async def test_a_run_that_did_not_fail_is_not_told(machine: Machine) -> None:
     assert told(machine, "run_id") == []
 
 
-@pytest.mark.needs("changes")
+@pytest.mark.needs("retry-notices")
 async def test_a_parked_run_is_told_each_time_that_it_is_parked(machine: Machine) -> None:
     """A retry that does not help is told again."""
     await machine.up(done(do("a")).then(do("b")).build(), on_failure=TELL)

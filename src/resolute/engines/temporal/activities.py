@@ -141,6 +141,10 @@ class Activities:
         else:
             await self._values.change(mark, cursors_of(flow.name), onwards)
 
+    @activity.defn(name=AT_GATE)
+    async def at_gate(self, order: dict[str, Any]) -> None:
+        """Nothing: that it was done tells the run's history of the gate."""
+
     @activity.defn(name=DROP_PAGE)
     async def drop_page(self, order: dict[str, Any]) -> bool:
         """Let go of a page whose run is cancelled; True for one that has to be settled first."""
@@ -166,10 +170,6 @@ class Activities:
 
     def _flow(self, name: str) -> Flow:
         flow = self._core.flows.get(name)
-    @activity.defn(name=AT_GATE)
-    async def at_gate(self, order: dict[str, Any]) -> None:
-        """Nothing: that it was done tells the run's history of the gate."""
-
         if flow is None:
             raise ReplayMismatch(f'The flow "{name}" {LACKS_FLOW}. Add it.')
         return flow

@@ -47,14 +47,14 @@ class Standing:
 
     Attributes:
         intents: what its unsettled pages mean to send, by position.
-    """
         outline: that of the flow under which it stood so, "" where that was not written down.
+    """
 
     row: RunRow
     entries: Sequence[Entry]
     intents: dict[str, Any] = field(default_factory=dict)
-
     outline: str = ""
+
     def to_json(self) -> JsonValue:
         entries: list[JsonValue] = [_plain(entry) for entry in self.entries]
         return {"row": _plain(self.row), "entries": entries, "intents": self.intents, "outline": self.outline}

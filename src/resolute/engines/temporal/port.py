@@ -340,9 +340,9 @@ class WorkflowPort(WorkflowJournal):
         entry = self.once(position, "gate", key, lambda entry, now: entry.but(due_at=until(now)))
         if entry.status == "waiting":
             await self.flush()
-
             if self.notes_gates:  # a wait without a limit leaves no trace of its own, and a changed flow went past it
                 await self.see_to(AT_GATE, {}, position=position)
+
             def answer() -> Entry | None:
                 found = self.signal_for(position, key)
                 in_time = found is not None and (entry.due_at is None or found.ready_at <= entry.due_at)

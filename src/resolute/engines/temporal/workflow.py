@@ -164,9 +164,9 @@ class RunWorkflow:
         if order.after:
             await self._wait_for(order.after)
         port = self._port = WorkflowPort(flows, flow, standing, await self._known(flow), self._witness)
+        port.notes_gates = order.notes_gates
         for gate, answer in self._early:
             port.receive(gate, answer)
-        port.notes_gates = order.notes_gates
         if self._is_cancelled:
             port.stop("cancelled", self._why)
         limit = asyncio.create_task(self._watch(port))
@@ -275,6 +275,10 @@ class RunWorkflow:
         else:
             self._port.receive(name, told)
 
+    @workflow.query(name=WALK)
+    def walked(self) -> None:
+        """Nothing: whoever can answer has walked the run so far."""
+
     @workflow.query(name=SHOW)
     def show(self) -> Any:
         """The run with its journal."""
@@ -284,10 +288,6 @@ class RunWorkflow:
         told = workflow.payload_converter().to_payload(view_to_json(view(port.shown(), list(port.entries.values()))))
         told.metadata[ANSWER] = b"1"
         return RawValue(told)
-
-    @workflow.query(name=WALK)
-    def walked(self) -> None:
-        """Nothing: whoever can answer has walked the run so far."""
 
 
 def _value(raw: RawValue) -> Any:
