@@ -21,6 +21,6 @@ LACKS: Final = {
 
 #: What a test may need → why it runs on the development server, in real time: the test server does not do that.
 TEST_SERVER_LACKS: Final = {
-    "repeated-ids": "a second activity with the id of one that was cancelled is not begun",
+    "repeated-ids": "it does not take the answer of a worker that begins an activity again whose id was cancelled",
     "lost-cancels": "it never gives up an attempt that was told to stop and is lost",
 }
