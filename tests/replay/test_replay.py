@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from resolute import Flow
 from resolute.model.steps import Step, walk_steps
@@ -44,6 +46,10 @@ WAYS = {
     "an execution that is continued": r"WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
     "an execution that continues one": r'WORKFLOW_EXECUTION_STARTED .*"is_retry": false',
 }
+
+
+class Named(BaseModel):
+    name: str
 
 
 def today() -> list[Flow]:
@@ -126,6 +132,16 @@ async def test_an_execution_that_continues_one_is_held_to_what_was_done_before()
     assert await replay([flow], "continued", begun, Secrets({})) == ""
     told = await replay([less], "continued", begun, Secrets({}))
     assert 'The flow "every-kind" has changed since run continued began: it has come by ' in told
+
+
+async def test_an_input_that_fits_no_more_is_noticed_without_its_value() -> None:
+    """Also where the execution goes on from another one, which had checked it."""
+    from resolute.engines.temporal.replay import replay
+
+    [flow] = [flow for flow in today() if flow.name == "every-kind"]
+    told = await replay([replace(flow, input_model=Named)], "continued", HISTORIES["continued"], Secrets({}))
+    assert 'The input does not fit what flow "every-kind" accepts: name: Field required' in told
+    assert "input_value" not in told
 
 
 async def test_a_changed_flow_is_noticed() -> None:

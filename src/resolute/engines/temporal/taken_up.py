@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from resolute.engines.embedded.changed_flow import misfit, what_to_do
 from resolute.engines.embedded.rehearsal import rehearse
+from resolute.engines.embedded.request import input_text
 from resolute.engines.embedded.revival import revive
 from resolute.engines.embedded.store import DropEntry, Entry
 from resolute.engines.temporal.order import Standing
-from resolute.errors import ReplayMismatch, StoreDamaged
+from resolute.errors import InputError, ReplayMismatch, StoreDamaged
+from resolute.model.codec import from_text
 from resolute.model.recipe import Flow
 
 #: Rows of the incident log are taken up again by the attempt that sends them, so none are touched here.
@@ -53,6 +55,10 @@ async def fitting(flow: Flow, stood: Standing) -> Standing:
 
     No history tells of this: a new execution has none yet, and would attempt anew whatever has another key now.
     """
+    try:
+        input_text(flow, from_text(stood.row.input))
+    except InputError as error:  # which is no part of a fingerprint
+        raise ReplayMismatch(str(error)) from None
     if stood.row.fingerprint == flow.fingerprint:
         return stood
     reason = await misfit(flow, stood.row, stood.entries, stood.outline or None, _no_large)
