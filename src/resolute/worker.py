@@ -372,12 +372,14 @@ class Worker:
 
     async def _find_server(self, host: TemporalHost, address: TemporalAddress) -> None:
         """Connect to Temporal, however long that takes; raises _Stopped, ConfigError."""
-        stop = self._stop
+        place = database_place(self._settings.database)
         try:
-            gives_up = lambda: stop is not None and stop.is_set()  # noqa: E731
-            await host.connect(address, self.task_queue, gives_up, database=database_place(self._settings.database))
+            await host.connect(address, self.task_queue, self._is_told_to_stop, database=place)
         except StoreUnavailable:
             raise _Stopped from None
+
+    def _is_told_to_stop(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
 
 
 class _Stopped(Exception):
