@@ -14,7 +14,7 @@ import pytest
 from resolute.engine import Engine
 from resolute.engines.embedded.engine import EmbeddedEngine
 from resolute.engines.embedded.store import Op
-from resolute.engines.temporal import attempts, left_pages, notices, pages, port, serving
+from resolute.engines.temporal import attempts, left_pages, notices, pages, port, serving, showing
 from resolute.engines.temporal import engine as temporal_engine
 from resolute.engines.temporal.address import TemporalAddress
 from resolute.engines.temporal.host import TemporalHost
@@ -215,4 +215,4 @@ def _pace(patch: pytest.MonkeyPatch, *, lost_after_s: float, beat_s: float) -> N
     patch.setattr(port, "LOST_AFTER", timedelta(seconds=lost_after_s))
     for module in (attempts, pages, serving):
         patch.setattr(module, "BEAT_S", beat_s)
-    patch.setattr(temporal_engine, "ANSWER_IN", timedelta(seconds=1))
+    patch.setattr(showing, "ANSWER_IN", timedelta(seconds=1))

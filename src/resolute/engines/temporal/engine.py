@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,15 +16,12 @@ from typing import Any, Final
 from temporalio.client import (
     Client,
     WorkflowExecution,
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
 )
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, TerminatedError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from resolute.clock import Clock, Randomness, new_id
@@ -35,24 +32,21 @@ from resolute.engines.embedded.request import (
     check_run_id,
     input_digest,
     input_text,
-    not_found,
     signal_text,
 )
-from resolute.engines.embedded.socket import view_from_json
 from resolute.engines.embedded.store import Entry
+from resolute.engines.temporal.asking import asked, quoted
 from resolute.engines.temporal.child import memo_of
-from resolute.engines.temporal.order import CANCEL, LACKS_FLOW, OWN_QUEUE, RUN_FAILED, SHOW, WALK, RunOrder, Standing
-from resolute.engines.temporal.parked import not_walked, parked
-from resolute.engines.temporal.views import QUERY, STATUS, STUCK_AFTER, execution_view, standing_view, with_pending
-from resolute.errors import EngineError, ReplayMismatch, RunConflict, StoreDamaged, StoreUnavailable
+from resolute.engines.temporal.order import CANCEL, LACKS_FLOW, OWN_QUEUE, RunOrder, Standing
+from resolute.engines.temporal.showing import is_parked, last_standing, shown, why_stuck, with_result
+from resolute.engines.temporal.views import QUERY, STATUS, execution_view, standing_view
+from resolute.errors import EngineError, RunConflict, StoreDamaged
 from resolute.jsontypes import JsonValue
 from resolute.model.codec import from_text
 from resolute.model.recipe import Flow
 
 log = logging.getLogger("resolute.temporal")
 
-#: How long a run may take to say how it stands; then the server's own word has to do.
-ANSWER_IN: Final = timedelta(seconds=3)
 #: How long a cancelled run without anything to undo is waited for.
 END_IN_S: Final = 5.0
 #: How long a run that is stuck may take to be tried again, a little more than a task that nobody answers; how often
@@ -60,16 +54,6 @@ END_IN_S: Final = 5.0
 TRIED_IN_S, TRIED_LOOK_S = 12.0, 0.5
 #: When a run that is waited for is looked at, whether it is stuck: first after so long, then ever more seldom.
 FIRST_LOOK_S, LONGEST_LOOK_S = 2.0, 15.0
-#: What the server answers when it cannot be reached, or not now.
-_AWAY: Final = frozenset(
-    {
-        RPCStatusCode.UNAVAILABLE,
-        RPCStatusCode.DEADLINE_EXCEEDED,
-        RPCStatusCode.RESOURCE_EXHAUSTED,
-        RPCStatusCode.CANCELLED,
-        RPCStatusCode.ABORTED,
-    }
-)
 
 
 class TemporalEngine:
@@ -183,7 +167,7 @@ class TemporalEngine:
         """The run, with what it came to if it has ended; it is not waited for."""
         with asked(run_id):
             run = await self.look(run_id)
-            return await self._with_result(self.client.get_workflow_handle(run_id), run)
+            return await with_result(self.client, run)
 
     async def ended_here(self, run_id: str) -> RunView | None:
         """A run of this task queue that has ended, as `get` shows it; None while it goes on, and for one of others."""
@@ -191,93 +175,20 @@ class TemporalEngine:
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
             is_ours = found.task_queue == self.task_queue or found.task_queue.startswith(self.task_queue + OWN_QUEUE)
-            return await self._shown(handle, found) if is_ours and execution_view(found, {}).is_finished else None
+            return await shown(self.client, found) if is_ours and execution_view(found, {}).is_finished else None
 
     async def get(self, run_id: str) -> RunView:
         """The run with its journal; without a worker that has its flow, only with what the server knows."""
         with asked(run_id):
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
-            return await self._shown(handle, found)
-
-    async def _shown(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> RunView:
-        known = execution_view(found, await found.memo())
-        if found.status is WorkflowExecutionStatus.TERMINATED:
-            known = replace(known, error=await _why_terminated(handle))
-        if found.status is WorkflowExecutionStatus.FAILED:
-            try:
-                stood = await _stood(handle)
-            except StoreDamaged:  # values of it are kept where this process cannot read
-                return known
-            return known if stood is None else standing_view(stood)
-        try:
-            told = await self._told(handle, found)
-        except ReplayMismatch as error:
-            return replace(known, status="needs_attention", error=str(error))
-        if told is None:
-            return await self._with_result(handle, known)
-        if found.status is WorkflowExecutionStatus.RUNNING:
-            pending = found.raw_description.pending_activities
-            return with_pending(told, pending, self._read)
-        why, at = told.error or known.error, known.finished_at or told.finished_at
-        return replace(told, status=known.status, error=why, finished_at=at)
-
-    async def _told(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> RunView | None:
-        """What the run says of itself, None when there is no worker to ask; raises ReplayMismatch."""
-        if reason := await self._stuck(found):
-            raise ReplayMismatch(reason)
-        try:
-            answer = await handle.query(SHOW, rpc_timeout=ANSWER_IN)
-        except WorkflowQueryFailedError as error:  # to answer, a worker walks the run
-            if found.status is WorkflowExecutionStatus.RUNNING:
-                raise ReplayMismatch(not_walked(handle.id, error.message)) from error
-            return None
-        except WorkflowQueryRejectedError:
-            return None
-        except StoreDamaged as error:  # it is longer than an answer may be, and kept in a store that is elsewhere
-            log.warning("run %s is shown without its nodes: %s", handle.id, error)
-            return None
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                raise
-            return None
-        return None if answer is None else view_from_json(answer)
-
-    async def _stuck(self, found: WorkflowExecutionDescription) -> str:
-        """Why workers fail to walk the run, "" while they do not."""
-        tries = found.raw_description.pending_workflow_task.attempt
-        if tries < 2:
-            return ""
-        why = await parked(self.client, found.id)
-        return why.reason if why.is_told or tries >= STUCK_AFTER else ""
-
-    async def _is_parked(self, found: WorkflowExecutionDescription) -> bool:
-        """Whether the run cannot be walked under its flow as it is now, be there something to walk or not."""
-        if found.status is not WorkflowExecutionStatus.RUNNING:
-            return False
-        if await self._stuck(found):
-            return True
-        try:
-            await self.client.get_workflow_handle(found.id).query(WALK, rpc_timeout=ANSWER_IN)
-        except WorkflowQueryFailedError:
-            return True
-        except (WorkflowQueryRejectedError, RPCError):  # nobody is there who could say
-            return False
-        return False
-
-    async def _with_result(self, handle: WorkflowHandle[Any, Any], known: RunView) -> RunView:
-        if known.status != "succeeded":
-            return known
-        return replace(known, output=await handle.result())
-
-    def _read(self, payload: Any) -> Any:
-        return self.client.data_converter.payload_converter.from_payload(payload)
+            return await shown(self.client, found)
 
     async def runs(self, query: RunQuery) -> Sequence[RunView]:
         """Runs, newest first; those that just began may be missing for a moment."""
         where = [self._ours]
         if query.flow is not None:
-            where.append(f"WorkflowType = {_quoted(query.flow)}")
+            where.append(f"WorkflowType = {quoted(query.flow)}")
         if query.status is not None:
             where.append(QUERY[query.status])
         found: dict[str, RunView] = {}
@@ -293,7 +204,7 @@ class TemporalEngine:
 
     async def unfinished(self) -> list[WorkflowExecution]:
         """The executions that have not ended, of whatever flow."""
-        where = f'TaskQueue = {_quoted(self.task_queue)} AND ExecutionStatus = "Running"'
+        where = f'TaskQueue = {quoted(self.task_queue)} AND ExecutionStatus = "Running"'
         with asked(""):
             return [execution async for execution in self.client.list_workflows(where)]
 
@@ -310,7 +221,7 @@ class TemporalEngine:
 
     async def unfinished_of(self, flow: str, trigger: str) -> str:
         """The id of the newest run of a trigger that has not ended, "" for none."""
-        where = f'{self._ours} AND WorkflowType = {_quoted(flow)} AND ExecutionStatus = "Running"'
+        where = f'{self._ours} AND WorkflowType = {quoted(flow)} AND ExecutionStatus = "Running"'
         with asked(""):
             async for execution in self.client.list_workflows(where):
                 if (await execution.memo()).get("trigger") == trigger:
@@ -320,7 +231,7 @@ class TemporalEngine:
     @property
     def _ours(self) -> str:
         own = self.task_queue + OWN_QUEUE
-        return f"(TaskQueue = {_quoted(self.task_queue)} OR TaskQueue STARTS_WITH {_quoted(own)})"
+        return f"(TaskQueue = {quoted(self.task_queue)} OR TaskQueue STARTS_WITH {quoted(own)})"
 
     async def _listed(self, run: RunView) -> RunView:
         """A run of a list; one that has not ended says itself what it waits for."""
@@ -328,7 +239,7 @@ class TemporalEngine:
             return run
         with suppress(RPCError):
             handle = self.client.get_workflow_handle(run.id)
-            return replace(await self._shown(handle, await handle.describe()), nodes=())
+            return replace(await shown(self.client, await handle.describe()), nodes=())
         return run
 
     async def result(self, run_id: str, timeout: timedelta | None = None) -> RunView:
@@ -340,8 +251,8 @@ class TemporalEngine:
             found = await handle.describe()
             known = execution_view(found, await found.memo())
             if known.status == "succeeded":
-                return await self._with_result(handle, known)
-            return replace(await self._shown(handle, found), nodes=())
+                return await with_result(self.client, known)
+            return replace(await shown(self.client, found), nodes=())
 
     async def _over(self, run_id: str) -> None:
         """Return when the run has ended, or its flow does not fit it, though it only waits."""
@@ -350,7 +261,7 @@ class TemporalEngine:
         try:
             while True:
                 await asyncio.wait({ended}, timeout=look_s)
-                if ended.done() or await self._is_parked(await handle.describe()):
+                if ended.done() or await is_parked(self.client, await handle.describe()):
                     break
                 look_s = min(2 * look_s, LONGEST_LOOK_S)
             if ended.done():
@@ -378,7 +289,7 @@ class TemporalEngine:
             status = execution_view(found, {}).status
             if found.status is not WorkflowExecutionStatus.RUNNING:
                 raise EngineError(f'Run "{run_id}" has {status} already and cannot be cancelled.')
-            if await self._is_parked(found):  # so it can neither be undone nor end by itself
+            if await is_parked(self.client, found):  # so it can neither be undone nor end by itself
                 if (await found.memo()).get("has_undo", True):
                     why = f"{why}. Nothing was undone: the run could not be walked under its flow as it is now"
                 await handle.terminate(CANCEL, reason=why)
@@ -402,14 +313,14 @@ class TemporalEngine:
             handle = self.client.get_workflow_handle(run_id)
             found = await handle.describe()
             run = execution_view(found, await found.memo())
-            if run.status == "running" and await self._is_parked(found):
+            if run.status == "running" and await is_parked(self.client, found):
                 return await self._tried_again(handle)
             if OWN_QUEUE in found.task_queue:
                 raise EngineError(
                     f'The secrets of run "{run_id}" lived in the process that started it. Start it there again: '
                     f"resolute run --job ... --run-id {run_id}"
                 )
-            stood = await _stood(handle) if run.status == "failed" else None
+            stood = await last_standing(self.client, run_id) if run.status == "failed" else None
             if stood is None:
                 hint = "Start it anew with another id." if run.is_finished else "It is not over yet."
                 raise EngineError(f'Run "{run_id}" has not failed, it is {run.status}. {hint}')
@@ -436,7 +347,7 @@ class TemporalEngine:
         """A parked run once its worker has tried again to walk it, which it does by itself; raises EngineError."""
         with suppress(TimeoutError):
             async with asyncio.timeout(TRIED_IN_S):
-                while await self._stuck(await handle.describe()):  # noqa: ASYNC110 - a rare command
+                while await why_stuck(self.client, await handle.describe()):  # noqa: ASYNC110 - a rare command
                     await asyncio.sleep(TRIED_LOOK_S)
         run = await self.get(handle.id)
         if run.status == "needs_attention" and LACKS_FLOW in run.error:
@@ -476,28 +387,6 @@ class TemporalEngine:
                 raise EngineError(f'Run "{run_id}" has just ended: nothing of it waits for an answer.') from error
 
 
-async def _stood(handle: WorkflowHandle[Any, Any]) -> Standing | None:
-    """How a failed run stood at its end; None for one that another workflow of that name has failed with."""
-    try:
-        await handle.result()
-    except WorkflowFailureError as error:
-        cause = error.cause
-        if isinstance(cause, ApplicationError) and cause.type == RUN_FAILED and cause.details:
-            return Standing.from_json(cause.details[0])
-    return None
-
-
-async def _why_terminated(handle: WorkflowHandle[Any, Any]) -> str:
-    """The reason: ours, when it was parked and cancelled, or that of whoever did it with Temporal's own tools."""
-    try:
-        await handle.result()
-    except WorkflowFailureError as error:
-        if isinstance(error.cause, TerminatedError):
-            why = error.cause.message
-            return why if CANCEL in error.cause.details else f"terminated on the Temporal server: {why}"
-    return "terminated on the Temporal server"
-
-
 def _check_not_undone(stood: Standing) -> None:
     if any(entry.position == "~undo" for entry in stood.entries):
         raise EngineError(f'Run "{stood.row.id}" was undone after it failed and cannot go on. Start it anew.')
@@ -510,23 +399,3 @@ def _children(entries: Iterable[Entry]) -> Iterator[Standing]:
     for entry in entries:
         if entry.kind == "child" and entry.status == "failed" and entry.output:
             yield Standing.from_json(from_text(entry.output))
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-@contextmanager
-def asked(run_id: str) -> Iterator[None]:
-    """Say in our words what the server refuses."""
-    try:
-        yield
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND and run_id:
-            raise not_found(run_id) from error
-        if error.status in _AWAY:
-            raise StoreUnavailable(
-                f"The Temporal server cannot be reached at the moment: {error.message}. Try again."
-            ) from error
-        raise EngineError(f"The Temporal server refused that: {error.message}.") from error

@@ -21,7 +21,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from resolute.engines.temporal.engine import asked
+from resolute.engines.temporal.asking import asked
 
 #: A pause that has no end yet.
 FOR_EVER: Final = datetime.max.replace(tzinfo=UTC)
