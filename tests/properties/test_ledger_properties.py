@@ -363,7 +363,7 @@ class Ledger(RuleBasedStateMachine):
             self.alerts.settle(self.clock.now())
             self.memory_and_disk_tell_the_same()
         self.open_keys_are_those_of_the_model()
-        assert self.log._begun == set()
+        assert self.log._outcomes.begun == set()
         assert all(lane.busy is None for lane in self.log._book.lanes.values())
         self._check_alerts()
         self._reload()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from resolute.clock import Clock, Randomness, monotonic
@@ -24,8 +24,9 @@ from resolute.errors import (
 )
 from resolute.ledger import lanes
 from resolute.ledger.book import Book, Lane
-from resolute.ledger.confirmation import CONFIRM_AFTER, CONFIRMED_AT_ONCE, NOBODY, can_confirm, is_confirmed
+from resolute.ledger.confirmation import NOBODY, is_confirmed
 from resolute.ledger.intent import PagingService, SendAnswer
+from resolute.ledger.outcomes import Outcome, Outcomes
 from resolute.ledger.pace import stated_limit
 from resolute.ledger.row import DEFERRED, Row
 from resolute.ledger.shared import Busy, Claim, Granted, SettledElsewhere, SharedLedger
@@ -47,23 +48,6 @@ class KeyGone(Exception):
     """The routing key lived only in the memory of a process that has ended."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one try at a row came to.
-
-    Attributes:
-        row: the row as it is now.
-        changed: rows to be committed, this one among them when it changed.
-        wake: rows whose waiter has something to do now.
-        until: when to try again; None with an unsettled row means: when the row before it is done.
-    """
-
-    row: Row
-    changed: tuple[Row, ...] = ()
-    wake: tuple[Row, ...] = ()
-    until: datetime | None = None
-
-
 Write = Callable[[Sequence[Row]], Awaitable[None]]
 
 
@@ -83,17 +67,15 @@ class IncidentLog:
         shared: SharedLedger | None = None,
     ) -> None:
         self._clock = clock
-        self._randomness = randomness
         self._services = services
         self._routing_key = routing_key
         self._scrub = scrub
         self._slots = nullcontext() if slots is None else slots
         self._resolve_expires = resolve_expires
         self._shared = shared
-        self._granted: dict[int, tuple[Granted, float]] = {}  # row id → its claim, and when that was asked for
         self.open_elsewhere: frozenset[str] = frozenset()
         self._book = Book(lambda row: stated_limit(services.get((row.service, row.instance))))
-        self._begun: set[int] = set()
+        self._outcomes = Outcomes(self._book, clock, randomness, services, scrub)
         self._at_work: set[int] = set()
         self._next_id = 1
 
@@ -174,7 +156,7 @@ class IncidentLog:
             row = self._book.rows[row.id]
             goes_now = lanes.head(lane.rows) is row and held is None and self._shared is None
             if goes_now and self._book.pace(row).turn(row, now) is None:
-                row = self._begin(row, now)  # with a shared ledger its lane has to be claimed first
+                row = self._outcomes.begin(row, now)  # with a shared ledger its lane has to be claimed first
         wake = tuple(other for other in changed if other.awaited and other.is_settled)
         return Outcome(row, (*changed, row), wake)
 
@@ -214,7 +196,7 @@ class IncidentLog:
     def may_be_sent(self, row_id: int) -> bool:
         """Whether an unsettled row may have reached the service."""
         row = self._book.rows[row_id]
-        return row.is_unknown or row.id in self._begun
+        return row.is_unknown or row.id in self._outcomes.begun
 
     def cancel(self, row_id: int) -> Outcome:
         """Settle a row of a cancelled run that was never sent; any other stays as it is, without a waiter."""
@@ -222,12 +204,14 @@ class IncidentLog:
         if row.is_settled or self.may_be_sent(row_id):
             row = self.leave(row_id)
             return Outcome(row, (row,))
-        return self._settled(replace(row, awaited=False), "cancelled", "its run was cancelled", self._clock.now())
+        return self._outcomes.settled(
+            replace(row, awaited=False), "cancelled", "its run was cancelled", self._clock.now()
+        )
 
     def settle_elsewhere(self, row_id: int, claim: SettledElsewhere) -> Outcome:
         """Settle a row as another worker has: nothing was done with it here since, and no node waits for it."""
         row = replace(self._book.rows[row_id], awaited=False)
-        return self._settled_elsewhere(row, claim, self._clock.now())
+        return self._outcomes.settled_elsewhere(row, claim, self._clock.now())
 
     def taken(self, row_id: int) -> None:
         """Forget a settled row once its node has its output, unless something still follows."""
@@ -264,10 +248,10 @@ class IncidentLog:
             until = self._repeat_waits(row, lane, now)
             return await self._repeat(row, lane, write) if until is None else Outcome(row, until=until)
         may_repeat = row.may_repeat
-        if row.id not in self._begun:
+        if row.id not in self._outcomes.begun:
             move = lanes.next_move(row, now, resolve_expires=self._resolve_expires)
             if lane.busy is None and isinstance(move, lanes.Settle):
-                return self._settled(row, move.status, move.reason, now)
+                return self._outcomes.settled(row, move.status, move.reason, now)
             if lane.busy is not None or lanes.head(lane.rows) is not row:
                 soonest, latest = now + IN_FLIGHT_CHECK, now + lanes.TURN_CHECK
                 return Outcome(row, until=max(soonest, min(lanes.ends_at(row), latest)))
@@ -285,13 +269,13 @@ class IncidentLog:
                 row, now = self._book.rows[row_id], self._clock.now()
                 move = lanes.next_move(row, now, resolve_expires=self._resolve_expires)
                 if isinstance(move, lanes.Settle):
-                    return self._settled(row, move.status, move.reason, now)
+                    return self._outcomes.settled(row, move.status, move.reason, now)
             if isinstance(move, lanes.LookUp):
                 found = await self._look_up(row, lane, move.since)
                 now = self._clock.now()
                 row = self._book.rows[row_id]
                 if found:
-                    return self._accepted(row, SendAnswer("found at the service by look-up"), now)
+                    return self._outcomes.accepted(row, SendAnswer("found at the service by look-up"), now)
                 changed = self._book.advance(lane, now)
                 if changed:  # a newer decision came in between and took the place of this row
                     row = next(other for other in changed if other.id == row_id)
@@ -316,7 +300,7 @@ class IncidentLog:
             row = next(other for other in changed if other.id == row.id)
             return Outcome(row, tuple(changed), self._book.wakes(lane, changed, row))
         if isinstance(claim, Granted):
-            self._granted[row.id] = claim, began_s
+            self._outcomes.granted[row.id] = claim, began_s
             if row.is_deferred:  # by an attempt before; the ledger has its row now
                 row = replace(row, remarks=tuple(text for text in row.remarks if text != DEFERRED))
             self._book.put(as_left(row, claim, now))
@@ -324,7 +308,7 @@ class IncidentLog:
         if isinstance(claim, Busy):
             return Outcome(row, until=now + timedelta(seconds=claim.wait_s))
         if isinstance(claim, SettledElsewhere):
-            return self._settled_elsewhere(row, claim, now)
+            return self._outcomes.settled_elsewhere(row, claim, now)
         if row.action == "trigger":
             if not row.is_deferred:
                 self._book.put(replace(row, remarks=(*row.remarks, DEFERRED)))
@@ -333,15 +317,9 @@ class IncidentLog:
         row = self._book.put(replace(row, due_at=now + LEDGER_WAIT, error_message=told))
         return Outcome(row, (row,), until=row.due_at)
 
-    def _settled_elsewhere(self, row: Row, claim: SettledElsewhere, now: datetime) -> Outcome:
-        row = replace(row, response_status=claim.response_status, error_message="", unknown_since=None)
-        outcome = self._settled(row, claim.status, claim.message, now)
-        row = self._book.put(replace(outcome.row, is_open=claim.is_open, repeat_at=None))
-        return replace(outcome, row=row, changed=(row, *(each for each in outcome.changed if each.id != row.id)))
-
     async def _still_claimed(self, row: Row) -> None:
         """Make sure that the claim did not age while the row waited for its slot; raises ProviderUnavailable."""
-        granted = self._granted.get(row.id)
+        granted = self._outcomes.granted.get(row.id)
         if self._shared is None or granted is None or monotonic() - granted[1] < CLAIM_AGES_S:
             return
         try:
@@ -359,15 +337,15 @@ class IncidentLog:
         except KeyGone:
             return await self._key_gone(row, lane)
         except ConfigError as error:
-            return self._failed(row, ProviderUnavailable(str(error)), wait=KEY_MISSING_WAIT)
-        if row.id not in self._begun:
-            row = self._begin(replace(row, may_repeat=may_repeat), self._clock.now())
+            return self._outcomes.failed(row, ProviderUnavailable(str(error)), wait=KEY_MISSING_WAIT)
+        if row.id not in self._outcomes.begun:
+            row = self._outcomes.begin(replace(row, may_repeat=may_repeat), self._clock.now())
             await write([row])
         try:
             answer = await self._request(row, service, key)
         except ProviderError as error:
-            return self._failed(self._book.rows[row.id], error)
-        outcome = self._accepted(self._book.rows[row.id], answer, self._clock.now())
+            return self._outcomes.failed(self._book.rows[row.id], error)
+        outcome = self._outcomes.accepted(self._book.rows[row.id], answer, self._clock.now())
         return replace(outcome, wake=(*outcome.wake, *self._book.freed(row)))
 
     async def _request(self, row: Row, service: PagingService, key: str) -> SendAnswer:
@@ -427,10 +405,10 @@ class IncidentLog:
             found = await self._look_up(row, lane, row.unknown_since - lanes.LOOK_BACK)
             row = self._book.rows[row.id]
             if found:
-                return self._accepted(row, SendAnswer("found at the service by look-up"), self._clock.now())
+                return self._outcomes.accepted(row, SendAnswer("found at the service by look-up"), self._clock.now())
         sent = "sent, outcome unknown" if row.is_unknown else "never sent"
         reason = f"interrupted: the process that held its key ended ({sent})"
-        return self._settled(row, "undelivered", reason, self._clock.now())
+        return self._outcomes.settled(row, "undelivered", reason, self._clock.now())
 
     def _service(self, row: Row) -> PagingService:
         found = self._services.get((row.service, row.instance))
@@ -457,13 +435,6 @@ class IncidentLog:
         remarks = (*known.remarks, NOBODY) if found is False else known.remarks
         row = self._book.put(replace(known, repeat_at=None, remarks=remarks))
         return Outcome(row, (row,))
-
-    def _confirm_at(self, row: Row, now: datetime) -> datetime | None:
-        """When the look-up of a page that is accepted now is due, None for no look-up."""
-        if len(self._book.followed) >= CONFIRMED_AT_ONCE:
-            return None
-        service = self._services.get((row.service, row.instance))
-        return now + CONFIRM_AFTER if can_confirm(service) else None
 
     # A second request of an accepted resolve
 
@@ -524,122 +495,8 @@ class IncidentLog:
         now = self._clock.now()
         if isinstance(error, ProviderRejected | KeyGone) or now - (row.settled_at or now) >= lanes.SECOND_RESOLVE_FOR:
             return None
-        named = self._named_delay(row, error, now)
+        named = self._outcomes.named_delay(row, error, now)
         return max(now + lanes.SECOND_RESOLVE, named or now)
-
-    # Outcomes
-
-    def _begin(self, row: Row, now: datetime) -> Row:
-        self._begun.add(row.id)
-        self._book.lanes[row.lane].busy = row.id
-        begun = replace(row, status="sending", attempts=row.attempts + 1, sent_at=now, due_at=None, held_until=None)
-        return self._book.put(begun)
-
-    def _release(self, row: Row) -> Lane:
-        lane = self._book.lanes[row.lane]
-        self._begun.discard(row.id)
-        self._granted.pop(row.id, None)
-        if lane.busy == row.id:
-            lane.busy = None
-        return lane
-
-    def _accepted(self, row: Row, answer: SendAnswer, now: datetime) -> Outcome:
-        lane = self._book.lanes[row.lane]
-        changed: list[Row] = []
-        elsewhere = self._granted[row.id][0] if row.id in self._granted else Granted()
-        remarks = row.remarks
-        folded_into = None
-        late = lanes.lateness(row, row.sent_at or now)
-        repeat_at = None
-        if row.action == "trigger":
-            alert = next((other for other in lane.rows if other.status == "accepted" and other.is_open), None)
-            if alert is not None:
-                folded_into = alert.id
-                age = now - alert.since
-                remarks = (*remarks, f"folded into the open alert of row {alert.id}, {_age(age)} old")
-                if age > lanes.FOLD_WARNS_AFTER:
-                    log.warning(
-                        "row %d (%s): the alert is open since row %d, %s: nobody may have been notified this time",
-                        row.id, row.dedup_key, alert.id, _age(age),
-                    )  # fmt: skip
-            elif elsewhere.alert_id is not None:
-                remarks = (*remarks, f"folded into the open alert of row {elsewhere.alert_id} of the shared ledger")
-            else:
-                repeat_at = self._confirm_at(row, now)
-            if late:
-                remarks = (*remarks, f"{_age(late)} late")
-        elif row.action == "resolve":
-            over = [other for other in lane.rows if other.is_open and other.is_settled and other.id < row.id]
-            newer = [other for other in lane.rows if other.id > row.id and not other.is_settled]
-            is_back = any(other.action == "trigger" for other in newer)
-            arrives = elsewhere.may_arrive or any(lanes.may_still_arrive(other, now) for other in over)
-            if not is_back and arrives:
-                repeat_at = now + lanes.SECOND_RESOLVE
-            changed.extend(self._book.put(replace(other, is_open=False)) for other in over)
-        row = replace(
-            row,
-            remarks=remarks,
-            folded_into=folded_into,
-            is_open=row.action == "trigger" and folded_into is None,
-            late_s=late.total_seconds(),
-            response_status=answer.status,
-            error_message="",
-            unknown_since=None,
-            repeat_at=repeat_at,
-        )
-        outcome = self._settled(row, "accepted", answer.message, now)
-        return replace(outcome, changed=(*changed, *outcome.changed))
-
-    def _failed(self, row: Row, error: ProviderError, *, wait: timedelta | None = None) -> Outcome:
-        now = self._clock.now()
-        text = self._scrub(str(error))[:2000]
-        if isinstance(error, ProviderRejected):
-            rejected = replace(row, response_status="invalid event", error_message=text)
-            return self._settled(rejected, "rejected", text, now)
-        lane = self._release(row)
-        unknown_since = row.unknown_since
-        if isinstance(error, ProviderOutcomeUnknown) and unknown_since is None:
-            unknown_since = row.sent_at
-        held_until = self._named_delay(row, error, now)
-        due_at = held_until or now + (wait or self._backoff(row))
-        row = self._book.put(
-            replace(
-                row,
-                status="pending" if unknown_since is None else "sending",
-                unknown_since=unknown_since,
-                due_at=min(due_at, max(now, lanes.ends_at(row))),
-                held_until=held_until,
-                error_message=text,
-            )
-        )
-        changed = self._book.advance(lane, now)
-        row = next((other for other in changed if other.id == row.id), row)
-        rows = (row, *(other for other in changed if other.id != row.id))
-        return Outcome(row, rows, self._book.wakes(lane, rows, row), until=None if row.is_settled else row.due_at)
-
-    def _backoff(self, row: Row) -> timedelta:
-        initial, coefficient, maximum, jitter, _ = row.retry
-        wait = timedelta(seconds=min(maximum, initial * coefficient ** min(max(row.attempts, 1) - 1, 60)))
-        return wait * (1 - jitter * self._randomness.random())
-
-    def _named_delay(self, row: Row, error: Exception, now: datetime) -> datetime | None:
-        """The end of a delay that the server named, noted for everything of the routing key."""
-        if not isinstance(error, ProviderError) or error.retry_after is None or error.retry_after <= timedelta(0):
-            return None
-        until = now + min(error.retry_after, lanes.LONGEST_HOLD)
-        self._book.hold(row.host_key, now, until)
-        return until
-
-    def _settled(self, row: Row, status: str, message: str, now: datetime) -> Outcome:
-        lane = self._release(row)
-        row = replace(row, status=status, message=message, settled_at=now, due_at=None)  # type: ignore[arg-type]
-        if status != "accepted":
-            row = replace(row, is_open=row.action == "trigger" and row.is_unknown)
-        row = self._book.put(row)
-        changed = (row, *self._book.advance(lane, now))
-        if lanes.head(lane.rows) is None:
-            self._book.pace(row).leave(row.lane)
-        return Outcome(row, changed, self._book.wakes(lane, changed, row))
 
 
 def as_left(row: Row, claim: Granted, now: datetime) -> Row:
@@ -649,8 +506,3 @@ def as_left(row: Row, claim: Granted, now: datetime) -> Row:
         return row
     since = min(claim.unknown_since, row.unknown_since or claim.unknown_since)
     return replace(row, status="sending", unknown_since=since, due_at=now)
-
-
-def _age(age: timedelta) -> str:
-    minutes = int(age.total_seconds() // 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -15,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resolute.errors import ProviderOutcomeUnknown, ProviderRejected, ProviderUnavailable
-from resolute.ledger.incident_log import IncidentLog, Outcome
+from resolute.ledger.incident_log import IncidentLog
 from resolute.ledger.intent import SendAnswer
+from resolute.ledger.outcomes import Outcome
 from resolute.ledger.row import Action, Row
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

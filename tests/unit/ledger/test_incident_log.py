@@ -683,7 +683,7 @@ def test_rows_of_the_past_leave_memory(desk: Desk) -> None:
             desk.restart()
         desk.send(resolve)
         desk.log.taken(resolve)
-    assert (desk.log._book.rows, desk.log._book.lanes, desk.log._begun) == ({}, {}, set())
+    assert (desk.log._book.rows, desk.log._book.lanes, desk.log._outcomes.begun) == ({}, {}, set())
 
 
 class Left:

@@ -18,8 +18,8 @@ from resolute.engines.embedded.happenings import happened
 from resolute.engines.embedded.large import LARGE_CHARS, digest_of, refer, referred
 from resolute.engines.embedded.run_journal import ERROR_CHARS, RunJournal
 from resolute.engines.embedded.store import DropEntry, Entry, Op, PutLarge, PutMemory, RunRow
-from resolute.ledger.incident_log import Outcome
 from resolute.ledger.lanes import SET_BACK
+from resolute.ledger.outcomes import Outcome
 from resolute.ledger.row import Row
 
 

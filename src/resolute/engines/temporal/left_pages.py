@@ -15,7 +15,7 @@ from resolute.clock import monotonic
 from resolute.engine import RunView
 from resolute.engines.embedded.core import Core
 from resolute.errors import EngineError, RunNotFound, StoreUnavailable
-from resolute.ledger.incident_log import Outcome
+from resolute.ledger.outcomes import Outcome
 from resolute.ledger.row import Row
 
 log = logging.getLogger("resolute.temporal")

@@ -19,8 +19,8 @@ from resolute.engines.embedded.store import RunRow
 from resolute.engines.temporal.attempts import BEAT_S, Said, node_failed, postponed
 from resolute.engines.temporal.witness import attempt_event
 from resolute.jsontypes import JsonValue
-from resolute.ledger.incident_log import Outcome
 from resolute.ledger.intent import Intent
+from resolute.ledger.outcomes import Outcome
 from resolute.ledger.row import SUCCESSES, Row, settle_reason
 from resolute.model.activity import Node
 from resolute.model.codec import encode_output, from_text
