@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -16,7 +17,10 @@ from tests.acceptance.command import Desk
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 HOSTILE = "<b>Disk</b> of db-1 <script>document.title = 'taken over'</script>"
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(not BROWSER, reason="chromium is not installed")]
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(not (BROWSER or os.environ.get("CI")), reason="chromium is not installed"),
+]
 
 
 class Shown(HTMLParser):
