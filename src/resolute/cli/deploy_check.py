@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from pydantic import ValidationError
-
 from resolute.engine import FINISHED
 from resolute.engines.embedded.changed_flow import misfit
 from resolute.engines.embedded.rehearsal import ReadLarge, rehearse
@@ -16,7 +14,6 @@ from resolute.engines.embedded.sqlite.reads import Reads
 from resolute.engines.embedded.store import Entry, RunRow
 from resolute.errors import OutputError, ReplayMismatch, RunNotFound, StoreDamaged
 from resolute.jobs import PREFIX
-from resolute.model.codec import describe
 from resolute.model.recipe import Flow
 
 #: Run numbers that are read in one go.
@@ -115,11 +112,11 @@ async def _misfit(flow: Flow, run: RunRow, entries: Sequence[Entry], outline: st
         return await misfit(flow, run, entries, outline, read_large)
     try:
         await rehearse(flow, run, entries, read_large)
-    except (OutputError, StoreDamaged, ReplayMismatch) as error:
+    except (OutputError, StoreDamaged) as error:
         return str(error)
-    except ValidationError as error:
+    except ReplayMismatch as error:
         return (
-            f"What run {run.id} recorded does not fit the models of the flow any more: {describe(error)}. "
-            f"Let them take the old values, too, or `resolute runs cancel {run.id}` and start it anew."
+            f"Run {run.id} cannot go on: {error}. "
+            f"Let the flow's models take the old values, too, or `resolute runs cancel {run.id}` and start it anew."
         )
     return ""

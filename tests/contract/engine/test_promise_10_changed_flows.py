@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from resolute import Flow, activity, input_data, item, output, steps
+from resolute.errors import EngineError
 from resolute.model.flow import Fragment
 from tests.contract.engine.book import after, hang
 from tests.contract.engine.changes import HOUR, OLD, done, go_on, no, pause, yes
@@ -305,6 +306,22 @@ async def test_a_failed_run_under_a_changed_flow_is_parked_when_it_is_retried(ma
     await machine.engine.retry("r")
     view = await machine.result()
     assert (view.status, machine.book.attempted()) == ("needs_attention", ["a", "b"])
+
+
+async def test_a_failed_run_whose_input_fits_no_more_does_not_go_on(machine: Machine) -> None:
+    """A retry, or the run after it, says what does not fit, and not what was given."""
+    machine.book.will("a", ValueError("no"))
+    await machine.run(begin().then(do("a")).accepts(Before).build(), {"size": 4711})
+    await machine.stop()
+    await machine.up(begin().then(do("a")).accepts(Now).build())
+    try:
+        await machine.engine.retry("r")
+        told = (await machine.result()).error
+    except EngineError as error:
+        told = str(error)
+    assert "name: Field required" in told
+    assert "4711" not in told
+    assert machine.book.attempted() == ["a"]
 
 
 async def test_a_run_that_was_undone_halfway_is_parked_when_its_undo_is_gone(machine: Machine) -> None:

@@ -11,12 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import ValidationError
-
 from resolute.engines.embedded.rehearsal import ReadLarge, rehearse
 from resolute.engines.embedded.store import Entry, RunRow
 from resolute.errors import OutputError, ReplayMismatch, StoreDamaged
-from resolute.model.codec import describe
 from resolute.model.recipe import Flow
 
 #: Lines of the difference between two versions of a flow that a reason shows.
@@ -37,8 +34,6 @@ async def misfit(
         reason = str(error)
     except (OutputError, StoreDamaged) as error:
         return str(error)
-    except ValidationError as error:
-        return f"what it recorded does not fit the flow any more: {describe(error)}"
     else:
         recorded = {entry.position for entry in entries}
         new = [position for position in stands.next if position not in recorded]
@@ -47,10 +42,12 @@ async def misfit(
             reason = _ambiguous(entries, old_outline, flow.outline)
     if not reason:
         return ""
-    return (
-        f'The flow "{flow.name}" has changed since run {run.id} began: {reason}.{_difference(old_outline, flow)} '
-        f"{what_to_do(run.id)}"
-    )
+    return has_changed(flow, run, reason, _difference(old_outline, flow))
+
+
+def has_changed(flow: Flow, run: RunRow, reason: str, difference: str = "") -> str:
+    """Why a run cannot go on under its flow, and what to do."""
+    return f'The flow "{flow.name}" has changed since run {run.id} began: {reason}.{difference} {what_to_do(run.id)}'
 
 
 def what_to_do(run_id: str) -> str:

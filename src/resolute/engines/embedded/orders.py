@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from resolute.engine import FINISHED, RunView, child_id
+from resolute.engines.embedded.changed_flow import has_changed
 from resolute.engines.embedded.core import Core
 from resolute.engines.embedded.driver import Driver
 from resolute.engines.embedded.live_run import LiveRun
@@ -18,7 +19,7 @@ from resolute.engines.embedded.request import check_gate, signal_text
 from resolute.engines.embedded.revival import revive
 from resolute.engines.embedded.store import DropEntry, Entry, Op, RunRow
 from resolute.engines.embedded.views import ended, view
-from resolute.errors import EngineError, StoreError
+from resolute.errors import EngineError, ReplayMismatch, StoreError
 from resolute.jsontypes import JsonValue
 from resolute.ledger.row import Row
 
@@ -153,7 +154,7 @@ class Orders:
 
         Raises:
             RunNotFound: no run has this id.
-            EngineError: it has not failed, was undone, or its flow is not known here.
+            EngineError: it has not failed, was undone, or its flow is not known here, or does not fit it any more.
         """
         row = await self.found(run_id)
         await self._driver.in_memory(row.no)  # one that has just ended leaves memory first
@@ -168,7 +169,10 @@ class Orders:
             raise EngineError(f'The flow "{row.flow}" of run "{run_id}" is not among those of this worker. Add it.')
         failed: set[str] = set()
         if row.status == "failed":
-            stands = await rehearse(recipe, row, entries, lambda digest: self._core.store.large(row.no, digest))
+            try:
+                stands = await rehearse(recipe, row, entries, lambda digest: self._core.store.large(row.no, digest))
+            except ReplayMismatch as error:
+                raise ReplayMismatch(has_changed(recipe, row, str(error))) from error
             failed = {fault.position for fault in stands.faults}
         if row.no in self._driver.tasks or row.no in self._driver.barred:
             raise EngineError(f'Run "{run_id}" was taken up again already.')

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from resolute.engine import Fault, Finished, ResolvedInputs, RunStopped, StepFailed
 from resolute.engines.embedded.large import referred
 from resolute.engines.embedded.store import Entry, RunRow
@@ -19,7 +21,7 @@ from resolute.errors import ReplayMismatch
 from resolute.interpreter import interpret
 from resolute.jsontypes import JsonValue
 from resolute.model.activity import Node
-from resolute.model.codec import decode_output, from_text
+from resolute.model.codec import decode_output, describe, from_text
 from resolute.model.recipe import Flow
 
 #: Reads a large value by its digest; raises StoreDamaged.
@@ -49,13 +51,18 @@ async def rehearse(flow: Flow, run: RunRow, entries: Sequence[Entry], read_large
     """Walk a run by its journal.
 
     Raises:
-        ReplayMismatch: at some position the flow now has something else than what was recorded.
-        OutputError, ValidationError, StoreDamaged: a recorded value cannot be had or does not fit any more.
+        ReplayMismatch: at some position the flow now has something else than what was recorded, or a value does not
+            fit it any more.
+        OutputError, StoreDamaged: a recorded value cannot be had or does not fit any more.
     """
     port = Rehearsal(run, {entry.position: entry for entry in entries}, read_large)
-    await port.begin(flow)
-    with suppress(NotYet, StepFailed, RunStopped):  # the port has noted how far the walk came, and why it ended
-        await interpret(flow, port)
+    try:
+        await port.begin(flow)
+        with suppress(NotYet, StepFailed, RunStopped):  # the port has noted how far the walk came, and why it ended
+            await interpret(flow, port)
+    except ValidationError as error:  # whose own text holds the values
+        told = f"what it was given or has recorded does not fit the flow any more: {describe(error)}"
+        raise ReplayMismatch(told) from None
     unused = (
         entry
         for entry in entries
