@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -169,7 +169,7 @@ class Wire:
         self._near = 0
         self._ends: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> int:
         """The port at this end."""
@@ -187,8 +187,18 @@ class Wire:
         await self.open()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection("127.0.0.1", self._port)
-        self._ends |= {writer, there[1]}
+        joining = asyncio.current_task()
+        assert joining is not None, "a connection is served by a task"
+        self._ends.add(writer)
+        self._tasks.add(joining)
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._port)
+        except (OSError, asyncio.CancelledError):  # the server is gone, or the wire was cut just now
+            writer.transport.abort()
+            return
+        finally:
+            self._tasks.discard(joining)
+        self._ends.add(there[1])
         ways = (_carry(reader, there[1], self._gate), _carry(there[0], writer, self._gate))
         for way in ways:
             task = asyncio.create_task(way)

@@ -28,7 +28,7 @@ from tests.temporal_server import TemporalServer, TestServer, Wire
 #: How much time a worker has to stop until `stop` says how much it has.
 FOR_EVER: Final = timedelta(days=1)
 #: A worker that was killed goes on in this process until it has said good-bye, which takes less than this.
-GOOD_BYE_S: Final = 60
+GOOD_BYE_S: Final = 90
 #: How often an attempt says that it lives where hours pass.
 BEAT_S: Final = 7.0
 
