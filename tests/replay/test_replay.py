@@ -151,3 +151,11 @@ async def test_a_changed_flow_is_noticed() -> None:
     told = await replay([integration.paging_changed()], "paging", HISTORIES["paging"], Secrets({}))
     assert "paging" in told
     assert "ask" in told
+
+
+def test_a_step_that_the_flow_has_no_more_is_told_in_words() -> None:
+    """The core speaks of its own machines."""
+    from resolute.engines.temporal.replay import in_words
+
+    told = "Nondeterminism error: Missing associated machine for LocalActivity(2)."
+    assert in_words(told) == "it has come by a step (LocalActivity) that the flow does not have there any more"

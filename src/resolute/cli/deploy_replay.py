@@ -37,9 +37,12 @@ async def replay_runs(
             check.parked.append(Parked(run.id, told))
             continue
         memo: Any = await run.memo()
-        check.changed += memo.get("fingerprint", flow.fingerprint) != flow.fingerprint
         history = await engine.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
         reason = await replay(known.values(), run.id, history, Secrets(), runs.read)
+        # A client that knew no flow could not say under which version it started the run; then a history that does not
+        # fit tells it.
+        begun_under = memo.get("fingerprint")
+        check.changed += bool(reason) if begun_under is None else begun_under != flow.fingerprint
         if reason:
             check.parked.append(Parked(run.id, reason))
     return list(found.values())

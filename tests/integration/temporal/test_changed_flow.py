@@ -87,6 +87,8 @@ def test_a_changed_flow_is_told_before_and_parks_its_run_after_the_deploy(
     assert told.code == 1
     assert "r cannot be walked" in told.out + told.err
     assert "prepare" in told.out + told.err
+    [checked] = desk("--module", "flows.py", "flows", "check", "--json").json["flows"]
+    assert (checked["state"], checked["unfinished"]) == ("changed", 1)
 
     with deployed(desk, NEW):
         desk.wait_for(lambda: status(address) == "needs_attention")

@@ -18,6 +18,8 @@ from resolute.secrets import Secrets
 
 log = logging.getLogger("resolute.temporal")
 
+#: What the core says of a step that is recorded and not come by any more; LocalActivity is what a gate leaves, too.
+_MISSING: Final = re.compile(r"Missing associated machine for (\w+)\(\d+\)")
 _MESSAGE: Final = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
 
 
@@ -53,4 +55,5 @@ def in_words(text: str) -> str:
     """What Temporal's core says of a history that does not fit, without its wrapping."""
     inner = _MESSAGE.search(text)
     told = inner[1].replace('\\"', '"') if inner is not None else text
-    return told.partition("Nondeterminism error: ")[2].strip(" .") or told.strip(" .")
+    told = told.partition("Nondeterminism error: ")[2].strip(" .") or told.strip(" .")
+    return _MISSING.sub(r"it has come by a step (\1) that the flow does not have there any more", told)
