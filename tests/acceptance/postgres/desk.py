@@ -14,6 +14,19 @@ from tests.postgres_server import PASSWORD, QUOTED, PostgresServer
 
 T = TypeVar("T")
 
+#: A job with a secret input, and one without.
+JOBS = {
+    "incident": """
+[job]
+name = "Create Incident"
+main = "create_pagerduty_incident"
+
+[job.input]
+title = "Database connection timeout"
+service_key = "$SERVICE_KEY"
+""",
+    "look": '[job]\nname = "Look"\nmain = "flows:look"\n\n[job.input]\nhost = "db-7"\n',
+}
 FLOWS = """
 import asyncio, pathlib
 from datetime import timedelta
@@ -65,6 +78,12 @@ class PostgresDesk(Desk):
         self._server = server
         self.write("flows.py", FLOWS)
         self.environ |= {"RESOLUTE_STORE": self.url, "RESOLUTE_MODULE": "flows.py", "PAGING_KEY": self.key}
+
+    def write_jobs(self) -> None:
+        """Jobs "Create Incident", with a secret input, and "Look"."""
+        self.environ["SERVICE_KEY"] = self.key
+        for name, text in JOBS.items():
+            self.write(f"jobs/{name}.toml", text)
 
     def read(self, question: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(question(PostgresReader(postgres_address(self.url))))

@@ -17,24 +17,11 @@ from tests.postgres_server import PostgresServer
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.ci_only, pytest.mark.timeout(300)]
 
-JOB = """
-[job]
-name = "Create Incident"
-main = "create_pagerduty_incident"
-
-[job.input]
-title = "Database connection timeout"
-service_key = "$SERVICE_KEY"
-"""
-OPEN_JOB = '[job]\nname = "Look"\nmain = "flows:look"\n\n[job.input]\nhost = "db-7"\n'
-
 
 @pytest.fixture
 def desk(tmp_path: Path, postgres: PostgresServer) -> Iterator[PostgresDesk]:
     with PostgresDesk(tmp_path, postgres) as desk:
-        desk.write("jobs/incident.toml", JOB)
-        desk.write("jobs/look.toml", OPEN_JOB)
-        desk.environ["SERVICE_KEY"] = desk.key
+        desk.write_jobs()
         yield desk
         assert not desk.tells_password
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -14,17 +13,6 @@ from tests.postgres_server import PostgresServer
 from tests.temporal_server import TemporalServer
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.ci_only, pytest.mark.timeout(300)]
-
-INCIDENT: Final = """
-[job]
-name = "Create Incident"
-main = "create_pagerduty_incident"
-
-[job.input]
-title = "Database connection timeout"
-service_key = "$SERVICE_KEY"
-"""
-LOOK: Final = '[job]\nname = "Look"\nmain = "flows:look"\n\n[job.input]\nhost = "db-7"\n'
 
 
 class JobDesk(PostgresDesk):
@@ -44,9 +32,7 @@ def desk(tmp_path: Path, postgres: PostgresServer, temporal_server: TemporalServ
     """Jobs whose runs are on the server and whose store is in the database, with a worker on both."""
     with JobDesk(tmp_path, postgres) as desk:
         desk.environ["RESOLUTE_ENGINE"] = f"temporal://127.0.0.1:{temporal_server.port}/{temporal_server.namespace()}"
-        desk.environ["SERVICE_KEY"] = desk.key
-        desk.write("jobs/incident.toml", INCIDENT)
-        desk.write("jobs/look.toml", LOOK)
+        desk.write_jobs()
         for name in ("wait_for_file", "fill"):
             desk.write(f"jobs/{name}.toml", f'[job]\nname = "{name}"\nmain = "flows:{name}"\n')
         desk.begin()

@@ -75,6 +75,17 @@ async def settled(url: str) -> Row:
     return row
 
 
+async def lost(address: str, account: PagerDutySimulator, environ: Mapping[str, str], fault: str, made: Flow) -> None:
+    """A page that is on its way when its worker is lost, while every event meets this fault."""
+    account.faults.outage(kind=fault, scope="events")
+    async with working(address, account, environ, made) as one:
+        await one.client.start(made.name, run_id="r")
+        await until(lambda: bool(waiting(one)))
+        if made.name == "left":
+            await one.client.run("r").result(SOON)
+    account.faults.outage(False)
+
+
 async def test_a_store_on_a_server_is_read_from_everywhere(
     address: str, account: PagerDutySimulator, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,13 +128,9 @@ async def test_a_page_that_another_worker_goes_on_with_is_settled_everywhere(
     """It has one row, which goes on where it stood; the worker that had begun it learns what became of it."""
     shared = postgres.url(postgres.address().schema)
     at = sharing(shared, tmp_path)
-    account.faults.outage(True)
-    async with working(address, account, at[0], flows.paging()) as one:
-        run = await one.client.start("paging", run_id="r")
-        await until(lambda: bool(waiting(one)))
-    account.faults.outage(False)
+    await lost(address, account, at[0], "503", flows.paging())
     async with working(address, account, at[1], flows.paging()) as two:
-        assert (await two.client.run(run.id).result(SOON))["page"]["status"] == "success"
+        assert (await two.client.run("r").result(SOON))["page"]["status"] == "success"
         async with working(address, account, at[0], flows.paging()) as one:
             await until(lambda: not one.engine.core.log.unsettled())
     [row] = await logged(shared)
@@ -138,15 +145,17 @@ async def test_a_page_that_was_delivered_while_the_log_was_away_is_not_sent_anew
     monkeypatch.setattr(left_pages, "OVERDUE", timedelta(0))
     shared = postgres.url(postgres.address().schema)
     at = sharing(shared, tmp_path)
-    account.faults.outage(True)
+    account.faults.outage()
     async with working(address, account, at[0], flows.paging()) as one:
-        run = await one.client.start("paging", run_id="r")
+        await one.client.start("paging", run_id="r")
         await until(lambda: bool(waiting(one)))
-    async with working(address, account, at[1], flows.paging()) as two:
-        await asyncio.to_thread(postgres.stop)
-        account.faults.outage(False)
-        assert (await two.client.run(run.id).result(SOON))["page"]["ledger"] == "deferred"
-    await asyncio.to_thread(postgres.start)
+    try:
+        async with working(address, account, at[1], flows.paging()) as two:
+            await asyncio.to_thread(postgres.stop)
+            account.faults.outage(False)
+            assert (await two.client.run("r").result(SOON))["page"]["ledger"] == "deferred"
+    finally:
+        await asyncio.to_thread(postgres.start)
     async with (
         working(address, account, at[0], flows.paging()) as one,
         working(address, account, at[1], flows.paging()),
@@ -192,17 +201,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lost_pages, "IDLE", timedelta(0))
     monkeypatch.setattr(lost_pages, "TOLD_IN", timedelta(0))
     monkeypatch.setattr(lost_pages, "LOOK_S", 0.1)
-
-
-async def lost(address: str, account: PagerDutySimulator, environ: Mapping[str, str], fault: str, made: Flow) -> None:
-    """A page that is on its way when its worker is lost, while every event meets this fault."""
-    account.faults.outage(kind=fault, scope="events")
-    async with working(address, account, environ, made) as one:
-        await one.client.start(made.name, run_id="r")
-        await until(lambda: bool(waiting(one)))
-        if made.name == "left":
-            await one.client.run("r").result(SOON)
-    account.faults.outage(False)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -300,11 +298,7 @@ async def test_a_page_is_retried_by_a_worker_that_had_begun_it(
     """Another one failed with it since: that does not fail the retry."""
     shared = postgres.url(postgres.address().schema)
     at = sharing(shared, tmp_path)
-    account.faults.outage(True)
-    async with working(address, account, at[1], flows.paging()) as two:
-        await two.client.start("paging", run_id="r")
-        await until(lambda: bool(waiting(two)))
-    account.faults.outage(False)
+    await lost(address, account, at[1], "503", flows.paging())
     async with working(address, account, {**at[0], "PAGERDUTY_ROUTING_KEY": "0" * 32}, flows.paging()) as one:
         with pytest.raises(RunFailed):
             await one.client.run("r").result(SOON)
